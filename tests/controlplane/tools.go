@@ -1,0 +1,13 @@
+//go:build tools
+
+// Package tools names the programs of the throw-away control plane, so that
+// go.mod and go.sum pin everything they are built from.
+package tools
+
+import (
+	_ "go.etcd.io/etcd/server/v3"
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+	_ "sigs.k8s.io/kustomize/kustomize/v5"
+)
