@@ -1,3 +1,4 @@
 //! Under construction.
 
 pub mod giturl;
+pub mod knownhosts;
