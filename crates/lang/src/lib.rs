@@ -1,4 +1,11 @@
-//! Under construction.
+//! The small languages people write in manifests: YAML, version ranges, regular expressions,
+//! templates, Git URLs and ignore lists, each read as the Go programs of Flux and kubectl read it.
+//!
+//! Everything here is pure: text in, values out. No I/O.
 
+pub mod gitignore;
 pub mod giturl;
+pub mod gofloat;
+pub mod goregex;
 pub mod knownhosts;
+pub mod semver;
