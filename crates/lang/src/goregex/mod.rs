@@ -1,0 +1,195 @@
+//! Regular expressions in Go's syntax (RE2), as image policies and exclusion lists use them.
+//!
+//! A pattern is translated to the syntax of the `regex` crate, which matches with the same
+//! leftmost-first rule; what Go refuses is refused, what only Go knows (`\Q..\E`, group names
+//! that repeat, a literal `a{`) works. This is not an engine of its own.
+
+mod class;
+mod escape;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+use std::fmt;
+
+use regex::Regex;
+
+/// A compiled pattern.
+#[derive(Clone, Debug)]
+pub struct GoRegex {
+    regex: Regex,
+    /// Name of each group, by number; group 0 is the whole match.
+    names: Vec<Option<String>>,
+}
+
+/// Why a pattern is not a Go regular expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoRegexError {
+    /// What is wrong, in Go's words.
+    pub message: String,
+    /// The part of the pattern that is wrong.
+    pub fragment: String,
+    /// Where that part begins, in bytes.
+    pub position: usize,
+    /// What to write instead, where that is known.
+    pub hint: Option<&'static str>,
+}
+
+impl fmt::Display for GoRegexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            message,
+            fragment,
+            position,
+            hint,
+        } = self;
+        write!(
+            f,
+            "error parsing regexp: {message}: `{fragment}` at position {position}"
+        )?;
+        hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for GoRegexError {}
+
+impl GoRegex {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// [`GoRegexError`] for what Go's `regexp.Compile` refuses, and for patterns that need more
+    /// than the size limit of the `regex` crate (10 MiB) or nest deeper than 250 groups.
+    pub fn compile(pattern: &str) -> Result<Self, GoRegexError> {
+        let translated = translate::translate(pattern)?;
+        let regex = Regex::new(&translated.pattern).map_err(|error| GoRegexError {
+            message: match error {
+                regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
+                _ => "expression nests too deeply or cannot be compiled here".to_owned(),
+            },
+            fragment: pattern.to_owned(),
+            position: 0,
+            hint: None,
+        })?;
+        Ok(Self {
+            regex,
+            names: translated.names,
+        })
+    }
+
+    /// Whether the pattern is found anywhere in `text` (Go's `MatchString`).
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// Finds the first match and fills `template` with its groups: Go's
+    /// `FindStringSubmatchIndex` and `ExpandString`. `None` when nothing matches.
+    ///
+    /// `$name`, `${name}`, `$1` and `$$` are replaced; the longest run of letters, digits and
+    /// underscores after `$` is the name, so `$1x` is the group `1x`. An unknown group gives an
+    /// empty text.
+    #[must_use]
+    pub fn expand_first(&self, text: &str, template: &str) -> Option<String> {
+        let captures = self.regex.captures(text)?;
+        let mut out = String::new();
+        for part in Parts(template) {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Group(name) => {
+                    let found = match group_number(name) {
+                        Some(number) => captures.get(number),
+                        None => self
+                            .names
+                            .iter()
+                            .enumerate()
+                            .filter(|(_, known)| known.as_deref() == Some(name))
+                            .find_map(|(number, _)| captures.get(number)),
+                    };
+                    out.push_str(found.map_or("", |found| found.as_str()));
+                }
+            }
+        }
+        Some(out)
+    }
+
+    /// Name of each group, by number; `None` where it has none. Group 0 is the whole match.
+    #[must_use]
+    pub fn group_names(&self) -> &[Option<String>] {
+        &self.names
+    }
+
+    /// Groups that a template names and the pattern does not have: each gives an empty text.
+    #[must_use]
+    pub fn unknown_groups<'t>(&self, template: &'t str) -> Vec<&'t str> {
+        Parts(template)
+            .filter_map(|part| match part {
+                Part::Group(name) => Some(name),
+                Part::Text(_) => None,
+            })
+            .filter(|name| match group_number(name) {
+                Some(number) => number >= self.names.len(),
+                None => !self
+                    .names
+                    .iter()
+                    .any(|known| known.as_deref() == Some(name)),
+            })
+            .collect()
+    }
+}
+
+/// Go reads digits without a leading zero as a number, anything else as a name.
+fn group_number(name: &str) -> Option<usize> {
+    let leading_zero = name.len() > 1 && name.starts_with('0');
+    let number = name.bytes().all(|b| b.is_ascii_digit()) && !leading_zero && name.len() <= 8;
+    number.then(|| name.parse().ok()).flatten()
+}
+
+enum Part<'t> {
+    Text(&'t str),
+    Group(&'t str),
+}
+
+/// Splits an `Expand` template.
+struct Parts<'t>(&'t str);
+
+impl<'t> Iterator for Parts<'t> {
+    type Item = Part<'t>;
+
+    fn next(&mut self) -> Option<Part<'t>> {
+        let rest = self.0;
+        if rest.is_empty() {
+            return None;
+        }
+        let Some(after) = rest.strip_prefix('$') else {
+            let (text, rest) = rest.split_at(rest.find('$').unwrap_or(rest.len()));
+            self.0 = rest;
+            return Some(Part::Text(text));
+        };
+        if let Some(rest) = after.strip_prefix('$') {
+            self.0 = rest;
+            return Some(Part::Text("$"));
+        }
+        let (braced, body) = match after.strip_prefix('{') {
+            Some(body) => (true, body),
+            None => (false, after),
+        };
+        let word = |c: char| c.is_alphabetic() || c.is_numeric() || c == '_';
+        let (name, tail) = body.split_at(body.find(|c| !word(c)).unwrap_or(body.len()));
+        let tail = if braced {
+            tail.strip_prefix('}')
+        } else {
+            Some(tail)
+        };
+        match tail {
+            Some(tail) if !name.is_empty() => {
+                self.0 = tail;
+                Some(Part::Group(name))
+            }
+            // Malformed: the dollar stands for itself.
+            _ => {
+                self.0 = after;
+                Some(Part::Text("$"))
+            }
+        }
+    }
+}
