@@ -1,1 +1,35 @@
-//! Under construction.
+//! From objects to the cluster: stages, inventory, prune and health.
+//!
+//! The crate takes finished objects (as JSON values) and an owner, and brings the cluster there
+//! with server-side apply. It builds nothing and knows nothing of Git: see `flux-build` for where
+//! objects come from, and the operator for when this runs.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`object`] | reading identity and metadata out of JSON objects |
+//! | [`managers`] | taking over fields that `kubectl apply` left behind |
+//! | [`mapper`] | which path and scope a kind has on this API server |
+//! | [`request`] | single requests, with the server's warnings kept |
+//! | [`normalize`] | what is done to an object before it is applied |
+//! | [`rules`] | the annotations by which users steer apply and prune |
+//! | [`stages`] | the order of things |
+//! | [`applier`] | applying a set of objects |
+//! | [`prune`] | deleting what is no longer wanted |
+//! | [`health`] | whether an object has reached its desired state |
+//! | [`wait`] | waiting for health by watching, not by asking again |
+
+pub mod applier;
+pub mod health;
+pub mod managers;
+pub mod mapper;
+pub mod normalize;
+pub mod object;
+pub mod prune;
+pub mod request;
+pub mod rules;
+pub mod stages;
+pub mod wait;
+
+pub use applier::{Applier, Options, Outcome};
+pub use mapper::Mapper;
+pub use object::Owner;

@@ -1,0 +1,136 @@
+//! Taking over fields that another way of applying left behind.
+//!
+//! A manifest that was first applied with `kubectl apply` and is now synced from Git would keep
+//! kubectl as co-owner of its fields: what is later removed in Git would stay in the cluster. The
+//! entries of such managers are therefore merged into ours, as Flux does.
+
+use serde_json::{Map, Value, json};
+
+/// Managers whose fields are ours once the object is synced, by prefix.
+const PREDECESSORS: &[&str] = &["kubectl", "before-first-apply"];
+
+/// What `kubectl apply` remembers for its own three-way merge; stale once the object is synced.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The JSON patch by which `manager` takes over from its predecessors, guarded by the resource
+/// version; `None` when there is nothing to take over.
+pub fn take_over(live: &Value, manager: &str) -> Option<Value> {
+    let entries = live["metadata"]["managedFields"].as_array()?;
+    let (old, mut kept): (Vec<&Value>, Vec<Value>) = {
+        let (old, kept): (Vec<_>, Vec<_>) = entries
+            .iter()
+            .partition(|entry| is_predecessor(entry, manager));
+        (old, kept.into_iter().cloned().collect())
+    };
+    let first = old.first()?;
+    let ours = kept.iter_mut().find(|entry| is_ours(entry, manager));
+    let ours = match ours {
+        Some(ours) => ours,
+        None => {
+            let mut entry = (*first).clone();
+            entry["manager"] = json!(manager);
+            entry["operation"] = json!("Apply");
+            kept.insert(0, entry);
+            kept.first_mut()?
+        }
+    };
+    for entry in &old {
+        merge(&mut ours["fieldsV1"], &entry["fieldsV1"]);
+    }
+    let mut patch = vec![
+        json!({"op": "test", "path": "/metadata/resourceVersion",
+            "value": live["metadata"]["resourceVersion"]}),
+        json!({"op": "replace", "path": "/metadata/managedFields", "value": kept}),
+    ];
+    if live["metadata"]["annotations"][LAST_APPLIED].is_string() {
+        let path = format!("/metadata/annotations/{}", LAST_APPLIED.replace('/', "~1"));
+        patch.push(json!({"op": "remove", "path": path}));
+    }
+    Some(Value::Array(patch))
+}
+
+fn is_predecessor(entry: &Value, manager: &str) -> bool {
+    let name = entry["manager"].as_str().unwrap_or_default();
+    let subresource = entry["subresource"].as_str().unwrap_or_default();
+    if !subresource.is_empty() {
+        return false;
+    }
+    PREDECESSORS.iter().any(|prefix| name.starts_with(prefix))
+        || (name == manager && entry["operation"] == "Update")
+}
+
+fn is_ours(entry: &Value, manager: &str) -> bool {
+    entry["manager"] == manager && entry["operation"] == "Apply" && entry["subresource"].is_null()
+}
+
+/// Adds the field set of `from` to `into`; both are trees of `f:`, `k:` and `v:` keys.
+fn merge(into: &mut Value, from: &Value) {
+    let Some(from) = from.as_object() else { return };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    if let Some(into) = into.as_object_mut() {
+        for (key, value) in from {
+            merge(into.entry(key.clone()).or_insert_with(|| json!({})), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(manager: &str, operation: &str, fields: Value) -> Value {
+        json!({"manager": manager, "operation": operation, "apiVersion": "v1",
+            "fieldsType": "FieldsV1", "fieldsV1": fields})
+    }
+
+    fn live(entries: Vec<Value>) -> Value {
+        json!({"metadata": {"resourceVersion": "7", "managedFields": entries,
+            "annotations": {LAST_APPLIED: "{}"}}})
+    }
+
+    #[test]
+    fn kubectl_hands_over_its_fields() {
+        let live = live(vec![
+            entry(
+                "kubectl-client-side-apply",
+                "Update",
+                json!({"f:data": {"f:a": {}}}),
+            ),
+            entry(
+                "kustomize-controller",
+                "Apply",
+                json!({"f:data": {"f:b": {}}}),
+            ),
+            entry("other", "Update", json!({"f:data": {"f:c": {}}})),
+        ]);
+        let patch = take_over(&live, "kustomize-controller").unwrap();
+        let kept = patch[1]["value"].as_array().unwrap();
+        assert_eq!(kept.len(), 2);
+        assert_eq!(
+            kept[0]["fieldsV1"],
+            json!({"f:data": {"f:a": {}, "f:b": {}}})
+        );
+        assert_eq!(kept[1]["manager"], "other");
+        assert_eq!(patch[0]["value"], "7");
+        assert_eq!(patch[2]["op"], "remove");
+    }
+
+    #[test]
+    fn an_entry_is_made_where_we_have_none() {
+        let live = live(vec![entry("kubectl", "Apply", json!({"f:spec": {}}))]);
+        let patch = take_over(&live, "kustomize-controller").unwrap();
+        assert_eq!(patch[1]["value"][0]["manager"], "kustomize-controller");
+        assert_eq!(patch[1]["value"][0]["operation"], "Apply");
+    }
+
+    #[test]
+    fn nothing_to_take_over() {
+        let ours = entry("kustomize-controller", "Apply", json!({}));
+        assert_eq!(take_over(&live(vec![ours]), "kustomize-controller"), None);
+        let mut status = entry("kubectl", "Update", json!({}));
+        status["subresource"] = json!("status");
+        assert_eq!(take_over(&live(vec![status]), "kustomize-controller"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! What is done to an object between its manifest and the API server.
+//!
+//! Everything here has one reason: a manifest must mean the same whether it was written by hand,
+//! exported by `kubectl get -o yaml` or printed by a generator.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::object::{self, Owner};
+
+/// Fields of `metadata` that only the API server writes. Exported manifests carry them, and a
+/// server-side apply that sends them fails or conflicts.
+const SERVER_FIELDS: &[&str] = &[
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// Brings an object into the form that is applied: no status, no server-side metadata, Secrets
+/// with `data` only, and the owner's labels.
+pub fn normalize(object: &mut Value, owner: &Owner) {
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+    }
+    if let Some(metadata) = object::metadata_mut(object) {
+        for field in SERVER_FIELDS {
+            metadata.remove(*field);
+        }
+    }
+    if object["kind"] == "Secret" && object["apiVersion"] == "v1" {
+        fold_string_data(object);
+    }
+    object::set_labels(object, owner.labels());
+}
+
+/// Moves `stringData` into `data`. The API server does the same, but on the live object only: the
+/// applied field would stay `stringData`, and a key removed there would stay in `data` for ever.
+fn fold_string_data(secret: &mut Value) {
+    let Some(map) = secret.as_object_mut() else {
+        return;
+    };
+    let Some(Value::Object(strings)) = map.remove("stringData") else {
+        return;
+    };
+    let data = map.entry("data").or_insert(Value::Null);
+    if !data.is_object() {
+        *data = Value::Object(Map::new());
+    }
+    if let Some(data) = data.as_object_mut() {
+        for (key, value) in strings {
+            if let Some(text) = value.as_str() {
+                data.insert(key, Value::String(STANDARD.encode(text)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner {
+            name: "apps".into(),
+            namespace: "flux-system".into(),
+        }
+    }
+
+    #[test]
+    fn exported_manifests_can_be_applied() {
+        let mut object = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": "foo", "uid": "1", "resourceVersion": "2", "generation": 3,
+                "creationTimestamp": null, "managedFields": []},
+            "status": {"phase": "Active"},
+        });
+        normalize(&mut object, &owner());
+        assert_eq!(
+            object,
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "foo", "labels": {
+                "kustomize.toolkit.fluxcd.io/name": "apps",
+                "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}}})
+        );
+    }
+
+    #[test]
+    fn string_data_wins_over_data() {
+        let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+            "data": {"a": "b2xk", "b": "Yg=="}, "stringData": {"a": "new"}});
+        normalize(&mut secret, &owner());
+        assert_eq!(secret["data"], json!({"a": "bmV3", "b": "Yg=="}));
+        assert!(secret.get("stringData").is_none());
+    }
+}

@@ -1,0 +1,292 @@
+//! Single requests to the API server, with its warnings kept.
+//!
+//! `kube::Api` drops the `Warning` headers that admission webhooks and deprecated versions send;
+//! for a change that arrives through Git nobody else would ever see them.
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, WARNING};
+use http::{Method, Request, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use crate::mapper::Resource;
+use crate::object::Gvk;
+
+/// Asks for metadata only; the API server then sends no spec and no status.
+const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// A refusal of the API server or a failure to reach it.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The API server answered with a failure.
+    #[error("{message}")]
+    Api {
+        /// HTTP status code.
+        code: u16,
+        /// Machine-readable reason, for example `Invalid` or `Forbidden`.
+        reason: String,
+        /// The server's text.
+        message: String,
+    },
+    /// The request could not be made or its answer not be read.
+    #[error("cannot reach the API server: {0}")]
+    Transport(#[source] Box<kube::Error>),
+    /// The answer was no JSON.
+    #[error("the API server's answer cannot be read: {0}")]
+    Decode(#[from] serde_json::Error),
+    /// A name that cannot be part of a URL.
+    #[error("cannot build a request: {0}")]
+    Build(#[from] http::Error),
+}
+
+impl RequestError {
+    /// Whether the object (or its kind) does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api { code: 404, .. })
+    }
+
+    /// Short reason for a condition: the API server's own where there is one.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Api { reason, .. } if !reason.is_empty() => reason,
+            Self::Api { .. } => "Unknown",
+            Self::Transport(_) => "Unreachable",
+            Self::Decode(_) | Self::Build(_) => "InvalidRequest",
+        }
+    }
+
+    /// Whether the same request may succeed a moment later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Api { code, .. } => matches!(code, 409 | 429 | 500..=504),
+            Self::Transport(_) => true,
+            Self::Decode(_) | Self::Build(_) => false,
+        }
+    }
+}
+
+/// What a request returned.
+#[derive(Debug)]
+pub struct Answer {
+    /// The object, or the `Status` of a delete.
+    pub object: Value,
+    /// Whether the object was created by this request.
+    pub created: bool,
+    /// Texts of the `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+/// The URL path of an object.
+pub fn path(gvk: &Gvk, resource: &Resource, namespace: &str, name: &str) -> String {
+    let root = if gvk.group.is_empty() {
+        format!("/api/{}", gvk.version)
+    } else {
+        format!("/apis/{}/{}", gvk.group, gvk.version)
+    };
+    // Names with a colon (RBAC) are fine in a path; a slash never passes validation.
+    if resource.namespaced {
+        format!("{root}/namespaces/{namespace}/{}/{name}", resource.plural)
+    } else {
+        format!("{root}/{}/{name}", resource.plural)
+    }
+}
+
+/// Applies an object by server-side apply, taking over fields that other managers hold.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn apply(
+    client: &Client,
+    path: &str,
+    manager: &str,
+    object: &Value,
+) -> Result<Answer, RequestError> {
+    let uri = format!("{path}?fieldManager={manager}&force=true");
+    let request = Request::builder()
+        .method(Method::PATCH)
+        .uri(uri)
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/apply-patch+yaml")
+        .body(Body::from(serde_json::to_vec(object)?))?;
+    send(client, request).await
+}
+
+/// Sends a JSON patch.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn json_patch(
+    client: &Client,
+    path: &str,
+    manager: &str,
+    operations: &Value,
+) -> Result<Answer, RequestError> {
+    let request = Request::builder()
+        .method(Method::PATCH)
+        .uri(format!("{path}?fieldManager={manager}"))
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/json-patch+json")
+        .body(Body::from(serde_json::to_vec(operations)?))?;
+    send(client, request).await
+}
+
+/// Reads an object; `None` when it does not exist.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn get(client: &Client, path: &str) -> Result<Option<Value>, RequestError> {
+    read(client, path, "application/json").await
+}
+
+/// Reads an object's metadata; `None` when it does not exist.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn get_metadata(client: &Client, path: &str) -> Result<Option<Value>, RequestError> {
+    read(client, path, PARTIAL).await
+}
+
+async fn read(client: &Client, path: &str, accept: &str) -> Result<Option<Value>, RequestError> {
+    let request = Request::builder()
+        .uri(path)
+        .header(ACCEPT, accept)
+        .body(Body::empty())?;
+    match send(client, request).await {
+        Ok(answer) => Ok(Some(answer.object)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes exactly the object with this uid, in the background; gone already is fine.
+///
+/// # Errors
+/// See [`RequestError`]; a different uid is a conflict.
+pub async fn delete(client: &Client, path: &str, uid: &str) -> Result<(), RequestError> {
+    let options = json!({
+        "apiVersion": "v1", "kind": "DeleteOptions",
+        "propagationPolicy": "Background",
+        "preconditions": {"uid": uid},
+    });
+    let request = Request::builder()
+        .method(Method::DELETE)
+        .uri(path)
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(serde_json::to_vec(&options)?))?;
+    match send(client, request).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn send(client: &Client, request: Request<Body>) -> Result<Answer, RequestError> {
+    let transport = |error| RequestError::Transport(Box::new(error));
+    let response = client.send(request).await.map_err(transport)?;
+    let status = response.status();
+    let warnings = warnings(response.headers());
+    let bytes = response
+        .into_body()
+        .collect_bytes()
+        .await
+        .map_err(transport)?;
+    if status.is_success() {
+        let object = serde_json::from_slice(&bytes)?;
+        return Ok(Answer {
+            object,
+            created: status == StatusCode::CREATED,
+            warnings,
+        });
+    }
+    let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+    let message = match text("message") {
+        empty if empty.is_empty() => format!("the API server answered {status}"),
+        message => message,
+    };
+    Err(RequestError::Api {
+        code: status.as_u16(),
+        reason: text("reason"),
+        message,
+    })
+}
+
+/// The texts of `Warning: 299 - "text"` headers (RFC 7234, section 5.5).
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(WARNING)
+        .iter()
+        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+        .filter_map(warning_text)
+        .collect()
+}
+
+fn warning_text(header: &str) -> Option<String> {
+    let quoted = &header[header.find('"')? + 1..];
+    let mut text = String::new();
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return Some(text),
+            '\\' => text.push(chars.next()?),
+            _ => text.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_follow_group_and_scope() {
+        let gvk = |group: &str, kind: &str| Gvk {
+            group: group.into(),
+            version: "v1".into(),
+            kind: kind.into(),
+        };
+        let resource = |plural: &str, namespaced| Resource {
+            plural: plural.into(),
+            namespaced,
+        };
+        for (gvk, resource, namespace, want) in [
+            (
+                gvk("", "Secret"),
+                resource("secrets", true),
+                "a",
+                "/api/v1/namespaces/a/secrets/x",
+            ),
+            (
+                gvk("", "Namespace"),
+                resource("namespaces", false),
+                "",
+                "/api/v1/namespaces/x",
+            ),
+            (
+                gvk("apps", "Deployment"),
+                resource("deployments", true),
+                "a",
+                "/apis/apps/v1/namespaces/a/deployments/x",
+            ),
+        ] {
+            assert_eq!(path(&gvk, &resource, namespace, "x"), want);
+        }
+    }
+
+    #[test]
+    fn warnings_are_unquoted() {
+        for (header, want) in [
+            (r#"299 - "plain text""#, Some("plain text")),
+            (
+                r#"299 - "a \"quoted\" word and a \\ slash""#,
+                Some(r#"a "quoted" word and a \ slash"#),
+            ),
+            (r#"299 - "unterminated"#, None),
+            ("299 - none", None),
+        ] {
+            assert_eq!(warning_text(header).as_deref(), want, "{header}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Waiting until objects are healthy.
+//!
+//! Each object is read once; only those that are not there yet are watched, one by one, so that a
+//! wait costs no polling and holds no more than the objects it waits for.
+
+use std::time::Duration;
+
+use flux_api::inventory::ObjectId;
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, TryStreamExt};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::watch_object;
+use tokio::time::Instant;
+
+use crate::applier::Applier;
+use crate::health::{self, Status};
+use crate::mapper::Resource;
+use crate::object::{self, Gvk};
+use crate::request;
+
+/// An object whose health is awaited.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Identity.
+    pub id: ObjectId,
+    /// Group, version and kind.
+    pub gvk: Gvk,
+}
+
+/// Why a wait ended without success.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// Time is up.
+    #[error("timeout waiting for: [{}]", list(.0))]
+    Timeout(Vec<(ObjectId, Status)>),
+    /// Some objects will not become healthy without help.
+    #[error("failed early due to stalled resources: [{}]", list(.0))]
+    Failed(Vec<(ObjectId, Status)>),
+}
+
+fn list(objects: &[(ObjectId, Status)]) -> String {
+    let one = |(id, status): &(ObjectId, Status)| {
+        let detail = match status.detail() {
+            "" => String::new(),
+            detail => format!(": {detail}"),
+        };
+        format!(
+            "{} status: '{}'{detail}",
+            object::display(id),
+            status.name()
+        )
+    };
+    objects.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+impl Applier {
+    /// Waits until all targets are current.
+    ///
+    /// # Errors
+    /// [`WaitError::Failed`] as soon as one cannot become healthy, [`WaitError::Timeout`] with
+    /// what is still missing when time is up.
+    pub async fn wait(&self, targets: Vec<Target>, timeout: Duration) -> Result<(), WaitError> {
+        let deadline = Instant::now() + timeout;
+        let mut pending: Vec<(Target, Status)> =
+            targets.into_iter().map(|t| (t, Status::NotFound)).collect();
+        let mut running: FuturesUnordered<_> = pending
+            .iter()
+            .enumerate()
+            .map(|(index, (target, _))| self.follow(index, target.clone()))
+            .collect();
+        let mut open = pending.len();
+        while open > 0 {
+            let next = tokio::time::timeout_at(deadline, running.next()).await;
+            let Ok(Some((index, status))) = next else {
+                break;
+            };
+            if let Some(slot) = pending.get_mut(index) {
+                slot.1 = status;
+            }
+            open -= 1;
+            if pending.iter().any(|(_, s)| matches!(s, Status::Failed(_))) {
+                let failed = unhealthy(pending, |s| matches!(s, Status::Failed(_)));
+                return Err(WaitError::Failed(failed));
+            }
+        }
+        if open == 0 {
+            return Ok(());
+        }
+        drop(running);
+        for (target, status) in &mut pending {
+            if *status != Status::Current {
+                *status = self
+                    .look(target)
+                    .await
+                    .unwrap_or_else(|error| Status::InProgress(error.to_string()));
+            }
+        }
+        match unhealthy(pending, |s| *s != Status::Current) {
+            left if left.is_empty() => Ok(()),
+            left => Err(WaitError::Timeout(left)),
+        }
+    }
+
+    async fn look(&self, target: &Target) -> Result<Status, request::RequestError> {
+        let resource = self.resource_of(target).await?;
+        let Some(resource) = resource else {
+            return Ok(Status::NotFound);
+        };
+        let path = request::path(
+            &target.gvk,
+            &resource,
+            &target.id.namespace,
+            &target.id.name,
+        );
+        let live = request::get(&self.client, &path).await?;
+        Ok(live.map_or(Status::NotFound, |live| health::status(&live)))
+    }
+
+    async fn resource_of(
+        &self,
+        target: &Target,
+    ) -> Result<Option<Resource>, request::RequestError> {
+        self.mapper
+            .resource(&target.gvk)
+            .await
+            .map_err(|error| request::RequestError::Transport(Box::new(error)))
+    }
+
+    /// Ends with the status that decides: current or failed. Errors are retried by the watch.
+    async fn follow(&self, index: usize, target: Target) -> (usize, Status) {
+        if let Ok(status @ (Status::Current | Status::Failed(_))) = self.look(&target).await {
+            return (index, status);
+        }
+        loop {
+            if let Ok(Some(resource)) = self.resource_of(&target).await {
+                let api = self.api(&target, &resource);
+                let mut updates =
+                    std::pin::pin!(watch_object(api, &target.id.name).default_backoff());
+                loop {
+                    match updates.try_next().await {
+                        Ok(Some(Some(live))) => {
+                            let live = serde_json::to_value(&live).unwrap_or_default();
+                            if let status @ (Status::Current | Status::Failed(_)) =
+                                health::status(&live)
+                            {
+                                return (index, status);
+                            }
+                        }
+                        Ok(Some(None)) => {}
+                        Ok(None) | Err(_) => break,
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn api(&self, target: &Target, resource: &Resource) -> Api<DynamicObject> {
+        let described = ApiResource {
+            group: target.gvk.group.clone(),
+            version: target.gvk.version.clone(),
+            api_version: target.gvk.api_version(),
+            kind: target.gvk.kind.clone(),
+            plural: resource.plural.clone(),
+        };
+        if resource.namespaced {
+            Api::namespaced_with(self.client.clone(), &target.id.namespace, &described)
+        } else {
+            Api::all_with(self.client.clone(), &described)
+        }
+    }
+}
+
+fn unhealthy(
+    pending: Vec<(Target, Status)>,
+    filter: impl Fn(&Status) -> bool,
+) -> Vec<(ObjectId, Status)> {
+    pending
+        .into_iter()
+        .filter(|(_, s)| filter(s))
+        .map(|(t, s)| (t.id, s))
+        .collect()
+}
