@@ -15,6 +15,7 @@ mod open_enum;
 mod schema;
 
 pub mod conditions;
+pub mod crd;
 pub mod duration;
 pub mod image;
 pub mod inventory;

@@ -1,4 +1,7 @@
 //! Schemas of types that are not ours, and the constants that field attributes share.
+//!
+//! `schema_with` hides from schemars that a field is an `Option`; such a field says so once more
+//! with `#[serde(default)]`.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 

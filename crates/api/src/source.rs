@@ -165,7 +165,9 @@ pub struct GitRepositoryVerification {
     pub mode: Option<VerificationMode>,
 
     /// Secret with the public keys of the trusted authors.
+    // v1beta1 did not ask for it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(required)]
     pub secret_ref: Option<LocalObjectReference>,
 }
 
@@ -257,6 +259,8 @@ pub struct GitRepositoryStatus {
 /// A tarball of the files of one revision, offered over HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+// `digest` and `revision` may be missing in a status that v1beta1 or v1beta2 wrote.
+#[schemars(extend("required" = ["digest", "lastUpdateTime", "path", "revision", "url"]))]
 pub struct Artifact {
     /// Digest of the tarball, for example `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]

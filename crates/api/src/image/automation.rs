@@ -53,7 +53,7 @@ pub struct ImageUpdateAutomationSpec {
     pub update: Option<UpdateStrategy>,
 
     /// ImagePolicies to obey, by their labels; all of this namespace when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub policy_selector: Option<LabelSelector>,
 
@@ -225,7 +225,7 @@ pub struct ImageUpdateAutomationStatus {
     pub conditions: Vec<Condition>,
 
     /// When the repository was last looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub last_automation_run_time: Option<Time>,
 
@@ -234,7 +234,7 @@ pub struct ImageUpdateAutomationStatus {
     pub last_push_commit: Option<String>,
 
     /// When it was pushed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub last_push_time: Option<Time>,
 

@@ -24,10 +24,7 @@ use crate::schema;
     derive = "PartialEq",
     doc = "A rule that selects one tag of an ImageRepository.",
     shortname = "imgpol",
-    shortname = "imagepol",
-    category = "all",
-    category = "fluxcd",
-    category = "fluxcd-images"
+    shortname = "imagepol"
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -138,18 +135,19 @@ open_enum! {
 }
 
 /// Which tags to consider.
+///
+/// Both fields are written even when empty, as `flux create image policy` does. In the schema they
+/// are optional and have no default: `null` drops the one that serde's default would give them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(description = "Which tags to consider.")]
 pub struct TagFilter {
     /// Regular expression that a tag must match; it is not anchored.
-    // No `skip_serializing_if` here and below: `flux create image policy` prints empty ones too.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(extend("default" = null))]
     pub pattern: String,
 
     /// What to order by instead of the tag, made of the groups of `pattern`, for example `$ts`.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(extend("default" = null))]
     pub extract: String,
 }
 

@@ -23,10 +23,7 @@ use crate::schema;
     derive = "PartialEq",
     doc = "An image in a registry whose tags are listed at an interval.",
     shortname = "imgrepo",
-    shortname = "imagerepo",
-    category = "all",
-    category = "fluxcd",
-    category = "fluxcd-images"
+    shortname = "imagerepo"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ImageRepositorySpec {
@@ -136,7 +133,7 @@ pub struct ScanResult {
     pub tag_count: i64,
 
     /// When the tags were listed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::time")]
     pub scan_time: Option<Time>,
 
