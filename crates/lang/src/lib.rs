@@ -5,7 +5,8 @@
 
 pub mod gitignore;
 pub mod giturl;
-pub mod gofloat;
+pub mod gonumber;
 pub mod goregex;
 pub mod knownhosts;
 pub mod semver;
+pub mod yaml;

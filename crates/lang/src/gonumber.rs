@@ -1,15 +1,17 @@
-//! Go's `strconv.ParseFloat(text, 64)`, which decides what a "number" is for numerical image
-//! policies and for plain scalars that begin with a dot.
+//! Floating-point numbers as Go reads and writes them.
 //!
-//! Rust's own `f64::from_str` differs: it knows neither `1_000` nor `0x1p4`, and answers
-//! infinity for `1e999`, where Go reports an error. This module is not a formatter.
+//! `strconv.ParseFloat` decides what a "number" is for numerical image policies. Rust's own
+//! `f64::from_str` differs: it knows neither `1_000` nor `0x1p4`, and answers infinity for
+//! `1e999`, where Go reports an error.
+
+use serde_json::Number;
 
 /// Parses `text` as Go does: decimal and hexadecimal floating-point numbers, underscores between
 /// digits, and `inf`, `infinity` and `nan` in any case. `None` for everything that Go refuses,
 /// values out of range included.
 ///
 /// ```
-/// use flux_lang::gofloat::parse;
+/// use flux_lang::gonumber::parse;
 /// assert_eq!(parse("1_000"), Some(1000.0));
 /// assert_eq!(parse("0x1p4"), Some(16.0));
 /// assert_eq!(parse("1e999"), None);
@@ -47,6 +49,76 @@ pub fn parse(text: &str) -> Option<f64> {
         value
     };
     Some(if negative { -value } else { value })
+}
+
+/// A float as Go's `encoding/json` writes it: whole numbers below 1e21 without fraction, which an
+/// API server then takes for an integer field. `None` for NaN and infinities.
+#[must_use]
+pub fn json(value: f64) -> Option<Number> {
+    const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+    let whole = value.fract() == 0.0;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
+    if whole && (-TWO_63..TWO_63).contains(&value) {
+        return Some(Number::from(value as i64));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in range"
+    )]
+    if whole && (0.0..2.0 * TWO_63).contains(&value) {
+        return Some(Number::from(value as u64));
+    }
+    Number::from_f64(value)
+}
+
+/// Go's `strconv.FormatFloat(value, 'g', -1, 64)`: shortest digits, an exponent of at least two
+/// digits from a million on and below 0.0001.
+#[must_use]
+pub fn format_g(value: f64) -> String {
+    format(&format!("{value:e}"))
+}
+
+/// [`format_g`] of the nearest 32-bit float, as `sigs.k8s.io/yaml` writes keys.
+#[must_use]
+pub fn format_g32(value: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding is what is asked for"
+    )]
+    let single = value as f32;
+    format(&format!("{single:e}"))
+}
+
+/// `shortest` is what Rust writes for `{:e}`: exact digits, the exponent without padding.
+fn format(shortest: &str) -> String {
+    let Some((mantissa, exponent)) = shortest.split_once('e') else {
+        return match shortest {
+            "inf" => "+Inf".to_owned(),
+            "-inf" => "-Inf".to_owned(),
+            other => other.to_owned(),
+        };
+    };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-4..6).contains(&exponent) {
+        let direction = if exponent < 0 { '-' } else { '+' };
+        return format!("{mantissa}e{direction}{:02}", exponent.abs());
+    }
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let digits = mantissa.replace('.', "");
+    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+    if exponent < 0 {
+        return format!("{sign}0.{}{digits}", zeros(-exponent - 1));
+    }
+    let whole = usize::try_from(exponent).unwrap_or(0) + 1;
+    match digits.split_at_checked(whole) {
+        Some((whole, "")) => format!("{sign}{whole}"),
+        Some((whole, fraction)) => format!("{sign}{whole}.{fraction}"),
+        None => format!("{sign}{digits:0<whole$}"),
+    }
 }
 
 fn special(text: &str) -> Option<f64> {
@@ -168,7 +240,7 @@ fn scale(bits: u64, sticky: bool, exponent: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{format_g, format_g32, parse};
 
     /// Answers of Go 1.26 `strconv.ParseFloat(text, 64)`; `None` is an error.
     #[test]
@@ -222,5 +294,37 @@ mod tests {
             assert_eq!(parse(text), *expected, "{text:?}");
         }
         assert!(parse("NaN").is_some_and(f64::is_nan));
+    }
+
+    /// Answers of Go 1.26 `strconv.FormatFloat(value, 'g', -1, 64)` and `…, 32)`.
+    #[test]
+    fn formats_of_go() {
+        let cases = [
+            (0.0, "0", "0"),
+            (1.5, "1.5", "1.5"),
+            (-1.5, "-1.5", "-1.5"),
+            (100_000.0, "100000", "100000"),
+            (100_000.5, "100000.5", "100000.5"),
+            (1e6, "1e+06", "1e+06"),
+            (1_234_567.5, "1.2345675e+06", "1.2345675e+06"),
+            (1e20, "1e+20", "1e+20"),
+            (
+                1.234_567_890_123_456_8e29,
+                "1.2345678901234568e+29",
+                "1.2345679e+29",
+            ),
+            (0.0001, "0.0001", "0.0001"),
+            (0.00001, "1e-05", "1e-05"),
+            (0.000_123_45, "0.00012345", "0.00012345"),
+            (1.5e-7, "1.5e-07", "1.5e-07"),
+            (5e-324, "5e-324", "0"),
+            (0.1, "0.1", "0.1"),
+            (1e300, "1e+300", "+Inf"),
+            (f64::NEG_INFINITY, "-Inf", "-Inf"),
+            (f64::NAN, "NaN", "NaN"),
+        ];
+        for (value, double, single) in cases {
+            assert_eq!((&*format_g(value), &*format_g32(value)), (double, single));
+        }
     }
 }
