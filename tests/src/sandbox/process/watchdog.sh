@@ -25,7 +25,8 @@ signal() {
     found=1
     for process in $processes; do
         if runs "$process"; then
-            kill "-$1" -- "-${process%:*}" 2>/dev/null
+            # "-s" because some shells take no "--" after "-TERM".
+            kill -s "$1" -- "-${process%:*}" 2>/dev/null
             found=0
         fi
     done
