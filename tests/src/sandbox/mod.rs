@@ -35,7 +35,7 @@ pub use registry::Registry;
 use self::{
     pki::Authority,
     process::Supervisor,
-    programs::{Program, Programs, Search},
+    programs::{Program, Programs, Search, debian},
     state::{Record, State},
 };
 
@@ -103,8 +103,8 @@ impl Sandbox {
     pub async fn start(options: Options) -> Result<Self> {
         // Whoever got here first may have chosen the same provider: that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let search = Search::new(options.programs.clone());
-        let programs = find_programs(&options, &search).await?;
+        let programs = prepare(&options).await?;
+        let search = Search::new(options.programs);
 
         let start = Instant::now();
         let supervisor = Arc::new(reserve(options.dir.as_deref())?);
@@ -258,16 +258,30 @@ impl Sandbox {
     }
 }
 
-/// Finds the programs of the control plane; blocks elsewhere while they are built.
-async fn find_programs(options: &Options, search: &Search) -> Result<Programs> {
-    if !options.control_plane {
-        return Ok(Programs::default());
-    }
-    let search = search.clone();
-    let find = move || search.require(&Program::CONTROL_PLANE);
+/// Finds all programs that a sandbox with these options needs, and builds or installs those that
+/// are missing. [`Sandbox::start`] does it too; alone it is for those who want to see progress
+/// before something else begins.
+///
+/// # Errors
+/// When a program is missing and cannot be had; the error says what to do.
+pub async fn prepare(options: &Options) -> Result<Programs> {
+    let options = options.clone();
+    let find = move || {
+        if options.git {
+            debian::require(GitServer::PACKAGES)?;
+        }
+        if options.registry {
+            debian::require(Registry::PACKAGES)?;
+        }
+        if options.control_plane {
+            return Search::new(options.programs).require(&Program::CONTROL_PLANE);
+        }
+        Ok(Programs::default())
+    };
+    // It blocks for minutes when something must be built.
     tokio::task::spawn_blocking(find)
         .await
-        .unwrap_or_else(|_| Err(Error::NotStarted("control plane")))
+        .unwrap_or_else(|_| Err(Error::NotStarted("preparation")))
 }
 
 /// Reserves a folder and begins to supervise it.

@@ -9,14 +9,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use flux_tests::sandbox::state::State;
+use flux_tests::sandbox::{self, state::State};
 
 use crate::up;
 
 const POLL: Duration = Duration::from_millis(50);
 
 /// Starts the background process and waits until its record says that it is ready.
-pub(crate) async fn run() -> Result<()> {
+pub(crate) async fn run(args: &up::Args) -> Result<()> {
+    // Here rather than there: a first build takes minutes, and this process has the terminal.
+    sandbox::prepare(&args.options()).await?;
     let own = env::current_exe().context("cannot find this program")?;
     let log = tempfile::NamedTempFile::new().context("cannot create a log file")?;
     let open = || File::options().append(true).open(log.path());

@@ -36,7 +36,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Up(args) if args.detach => detach::run().await,
+        Command::Up(args) if args.detach => detach::run(&args).await,
         Command::Up(args) => up::run(&args).await,
         Command::Down(args) => select::down(&args).await,
         Command::Status(args) => status::run(&args),

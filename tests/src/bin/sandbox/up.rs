@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             dir: self.dir.clone(),
             programs: self.programs.clone(),

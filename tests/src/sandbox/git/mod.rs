@@ -5,6 +5,7 @@ mod http;
 mod keys;
 mod quote;
 mod sshd;
+mod user;
 mod work_copy;
 
 use std::{
@@ -26,7 +27,7 @@ use super::{
     paths,
     pki::Authority,
     process::{Process, Supervisor},
-    programs::debian,
+    programs::debian::{self, Package},
 };
 
 const FORCED_COMMAND: &str = include_str!("forced-command.sh");
@@ -56,13 +57,16 @@ pub struct ClientKey {
 }
 
 impl GitServer {
+    /// What must be installed: git, sshd and ssh-keygen, in this order.
+    pub(super) const PACKAGES: [Package; 3] = [debian::GIT, debian::SSHD, debian::SSH_KEYGEN];
+
     /// Starts both servers with everything they need below `dir`.
     pub(super) async fn start(
         dir: PathBuf,
         supervisor: &Supervisor,
         authority: &Authority,
     ) -> Result<Self> {
-        let [git, sshd, keygen] = debian::require([debian::GIT, debian::SSHD, debian::SSH_KEYGEN])?;
+        let [git, sshd, keygen] = debian::require(Self::PACKAGES)?;
         let repositories = dir.join("repositories");
         paths::create_dir(&repositories)?;
         let script = dir.join("forced-command");
@@ -106,10 +110,9 @@ impl GitServer {
             )
         };
         git(&["init", "--quiet", "--bare", "--initial-branch=main"])?;
-        // What code hosts allow: partial clones, commits by id, pushes over HTTP by who may.
+        // What code hosts allow: partial clones and commits by id.
         git(&["config", "uploadpack.allowFilter", "true"])?;
         git(&["config", "uploadpack.allowAnySHA1InWant", "true"])?;
-        git(&["config", "http.receivepack", "true"])?;
         Ok(())
     }
 

@@ -1,11 +1,6 @@
-//! The SSH server: configuration, host keys, and the user `git`.
-//!
-//! People write `ssh://git@HOST/...`, but a machine has no such user and none may be made. When
-//! the kernel lets us, sshd runs in a private mount namespace whose `/etc/passwd` has one more
-//! line; elsewhere URLs carry the current user's name ([`Sshd::user`]).
+//! The SSH server: its configuration and its host keys. Who logs in is for [`super::user`].
 
 use std::{
-    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -20,9 +15,8 @@ use super::{
         wait,
     },
     quote,
+    user::LoginUser,
 };
-
-const PRIVATE_PASSWD: &str = include_str!("private-passwd.sh");
 
 /// One host key of each type that code hosts have.
 pub(super) const HOST_KEY_TYPES: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
@@ -45,7 +39,7 @@ pub(super) async fn start(
     authorized_keys: &Path,
     supervisor: &Supervisor,
 ) -> Result<Sshd> {
-    let (user, wrapper) = user(dir)?;
+    let login = LoginUser::prepare(dir)?;
     let config = dir.join("sshd_config");
     let penalties = knows_penalties(sshd);
     let (port, process) = wait::on_free_port(async |port| {
@@ -53,16 +47,11 @@ pub(super) async fn start(
             &config,
             &configuration(dir, authorized_keys, port, penalties),
         )?;
-        let arguments = ["-D", "-e", "-f"];
-        let mut command = match &wrapper {
-            None => Command::new(sshd),
-            Some(passwd) => {
-                let mut command = Command::new("unshare");
-                command.args(unshare_arguments(passwd)).arg(sshd);
-                command
-            }
-        };
-        command.args(arguments).arg(&config).current_dir(dir);
+        let mut command = login.command(sshd);
+        command
+            .args(["-D", "-e", "-f"])
+            .arg(&config)
+            .current_dir(dir);
         let process = supervisor.spawn("sshd", Stop::Kill, &mut command)?;
         wait::until("sshd", DEADLINE, Some(&process), async || {
             wait::accepts(port).await
@@ -73,7 +62,7 @@ pub(super) async fn start(
     .await?;
     Ok(Sshd {
         port,
-        user,
+        user: login.name,
         process,
     })
 }
@@ -154,71 +143,4 @@ pub(super) fn make_host_keys(dir: &Path, keygen: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The user that clients log in as, and the passwd file that makes it exist, if it works here.
-fn user(dir: &Path) -> Result<(String, Option<PathBuf>)> {
-    let system = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let uid = rustix::process::geteuid().as_raw();
-    let gid = rustix::process::getegid().as_raw();
-    let passwd = dir.join("passwd");
-    // First of its name counts.
-    let line = format!("git:x:{uid}:{gid}::{}:/bin/sh\n", dir.display());
-    paths::write(&passwd, &format!("{line}{system}"))?;
-    let works = Command::new("unshare")
-        .args(unshare_arguments(&passwd))
-        .args(["/bin/sh", "-c", "grep -q '^git:x:' /etc/passwd"])
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success());
-    // A folder below /run would be out of sight inside.
-    if works && !dir.starts_with("/run") {
-        return Ok(("git".to_owned(), Some(passwd)));
-    }
-    if uid == 0 {
-        // Debian's own start script makes this folder; it holds nothing.
-        paths::create_dir(Path::new("/run/sshd"))?;
-    }
-    Ok((current_user(&system, uid), None))
-}
-
-fn unshare_arguments(passwd: &Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> = [
-        "--mount",
-        "--propagation",
-        "private",
-        "/bin/sh",
-        "-c",
-        PRIVATE_PASSWD,
-        "sh",
-    ]
-    .map(Into::into)
-    .into();
-    arguments.push(passwd.into());
-    arguments
-}
-
-/// Name of the user with this id.
-fn current_user(passwd: &str, uid: u32) -> String {
-    passwd
-        .lines()
-        .find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-        })
-        .or_else(|| env::var("USER").ok())
-        .unwrap_or_else(|| "root".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_name_of_a_user() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nme:x:1000:1000::/home/me:/bin/sh\n";
-        assert_eq!(current_user(passwd, 1000), "me");
-        assert_eq!(current_user(passwd, 0), "root");
-    }
 }

@@ -13,7 +13,7 @@ use super::{
     paths,
     pki::Authority,
     process::{Process, Stop, Supervisor},
-    programs::debian,
+    programs::debian::{self, Package},
     wait,
 };
 
@@ -45,13 +45,16 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// What must be installed.
+    pub(super) const PACKAGES: [Package; 1] = [debian::REGISTRY];
+
     /// Starts the registry with everything it needs below `dir`.
     pub(super) async fn start(
         dir: PathBuf,
         supervisor: &Supervisor,
         authority: &Authority,
     ) -> Result<Self> {
-        let [program] = debian::require([debian::REGISTRY])?;
+        let [program] = debian::require(Self::PACKAGES)?;
         paths::create_dir(&dir)?;
         let certificate = authority.server("registry", &["127.0.0.1", "localhost"])?;
         let (crt, key) = (dir.join("tls.crt"), dir.join("tls.key"));
