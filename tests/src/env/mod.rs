@@ -1,0 +1,266 @@
+//! The product in its surroundings: a sandbox with everything, the CRDs applied, and the
+//! product's programs built from this tree and started in it.
+//!
+//! Errors are for people who read a test's output, hence `anyhow`.
+
+mod binaries;
+mod kubectl;
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::{
+    api::core::v1::Namespace,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use tokio::sync::OnceCell;
+
+pub use binaries::Binaries;
+pub use kubectl::Output;
+
+use crate::sandbox::{
+    GitServer, Options, Registry, Sandbox,
+    process::{Process, Stop},
+    programs::{Program, Programs},
+    wait,
+};
+
+/// How long the API server gets to serve new kinds.
+const CRDS_SERVED: Duration = Duration::from_secs(30);
+
+/// How long the product's programs get to end by themselves.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A sandbox for the product's programs.
+#[derive(Debug)]
+pub struct Env {
+    sandbox: Sandbox,
+    programs: Programs,
+    binaries: OnceCell<Binaries>,
+    namespaces: AtomicU32,
+}
+
+impl Env {
+    /// Starts a sandbox with everything in a temporary folder and applies the CRDs.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start() -> Result<Self> {
+        Self::with(Options::everything()).await
+    }
+
+    /// The same with options of one's own, which must include the control plane.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn with(options: Options) -> Result<Self> {
+        let sandbox = Sandbox::start(options).await?;
+        apply_crds(&sandbox.client().await?).await?;
+        let programs = sandbox.programs(&[Program::Kubectl, Program::Kustomize])?;
+        sandbox.mark_ready()?;
+        let (binaries, namespaces) = (OnceCell::new(), AtomicU32::new(0));
+        Ok(Self {
+            sandbox,
+            programs,
+            binaries,
+            namespaces,
+        })
+    }
+
+    /// The environment that all tests of this process share, started by the first. It ends with
+    /// the process: statics are not dropped, but the sandbox's watchdog sees to it. Tests keep
+    /// to namespaces of their own, see [`Self::namespace`].
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Env> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// The sandbox below.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// The Git server.
+    ///
+    /// # Errors
+    /// When the options left it out.
+    pub fn git(&self) -> Result<&GitServer> {
+        Ok(self.sandbox.git()?)
+    }
+
+    /// The image registry.
+    ///
+    /// # Errors
+    /// When the options left it out.
+    pub fn registry(&self) -> Result<&Registry> {
+        Ok(self.sandbox.registry()?)
+    }
+
+    /// A new client with an administrator's rights, for the runtime that calls.
+    ///
+    /// # Errors
+    /// When the kubeconfig is gone.
+    pub async fn client(&self) -> Result<Client> {
+        Ok(self.sandbox.client().await?)
+    }
+
+    /// Makes a namespace that no other test uses; its name begins with `prefix`.
+    ///
+    /// # Errors
+    /// When the API server refuses the name.
+    pub async fn namespace(&self, prefix: &str) -> Result<String> {
+        let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(format!("{prefix}-{number}"));
+        let api: Api<Namespace> = Api::all(self.client().await?);
+        Ok(api
+            .create(&PostParams::default(), &namespace)
+            .await?
+            .name_any())
+    }
+
+    /// The product's programs, built on the first call.
+    ///
+    /// # Errors
+    /// When they do not compile.
+    pub async fn build_binaries(&self) -> Result<&Binaries> {
+        self.binaries
+            .get_or_try_init(|| async { tokio::task::spawn_blocking(Binaries::build).await? })
+            .await
+    }
+
+    /// Starts the operator with these arguments, with the administrator's kubeconfig.
+    ///
+    /// # Errors
+    /// When it cannot be built or executed.
+    pub async fn start_operator(&self, arguments: &[&str]) -> Result<Arc<Process>> {
+        let program = &self.build_binaries().await?.operator;
+        self.spawn("operator", program.clone(), arguments)
+    }
+
+    /// Starts the webhook with these arguments, with the administrator's kubeconfig.
+    ///
+    /// # Errors
+    /// When it cannot be built or executed.
+    pub async fn start_webhook(&self, arguments: &[&str]) -> Result<Arc<Process>> {
+        let program = &self.build_binaries().await?.webhook;
+        self.spawn("webhook", program.clone(), arguments)
+    }
+
+    fn spawn(&self, name: &str, program: PathBuf, arguments: &[&str]) -> Result<Arc<Process>> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(self.variables()?)
+            .current_dir(self.sandbox.dir());
+        Ok(self
+            .sandbox
+            .supervisor()
+            .spawn(name, Stop::Terminate(GRACE), &mut command)?)
+    }
+
+    /// What programs need in their environment to work in the sandbox and to leave the user's
+    /// own files alone.
+    ///
+    /// # Errors
+    /// When there is no control plane.
+    pub fn variables(&self) -> Result<Vec<(&'static str, std::ffi::OsString)>> {
+        let plugin = self
+            .binaries
+            .get()
+            .map(|binaries| binaries.plugin.as_path());
+        let tools = [Program::Kubectl, Program::Kustomize];
+        let tools = tools.map(|program| self.programs.path(program));
+        let folders = tools
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
+            .chain(plugin)
+            .filter_map(|program| program.parent().map(PathBuf::from));
+        let inherited = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&inherited)))
+            .context("a folder's name contains a colon")?;
+        let home = self.sandbox.dir().join("home");
+        Ok(vec![
+            ("PATH", path),
+            ("HOME", home.clone().into()),
+            ("XDG_CACHE_HOME", home.join(".cache").into()),
+            ("XDG_CONFIG_HOME", home.join(".config").into()),
+            ("XDG_STATE_HOME", home.join(".local/state").into()),
+            (
+                "KUBECONFIG",
+                self.sandbox.control_plane()?.kubeconfig().into(),
+            ),
+        ])
+    }
+
+    /// Polls until `condition` holds; its error says what is still missing.
+    ///
+    /// # Errors
+    /// When it does not hold before the deadline, with the last thing that was missing.
+    pub async fn wait_for<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        condition: impl AsyncFnMut() -> Result<T, String>,
+    ) -> Result<T> {
+        Ok(wait::until(what, deadline, None, condition).await?)
+    }
+
+    /// Stops everything.
+    pub async fn stop(self) {
+        self.sandbox.stop().await;
+    }
+}
+
+/// Applies the CRDs and waits until every version is served and can be discovered.
+async fn apply_crds(client: &Client) -> Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let crds = flux_api::crd::all();
+    for crd in &crds {
+        let name = crd.name_any();
+        api.patch(
+            &name,
+            &PatchParams::apply("flux-tests").force(),
+            &Patch::Apply(crd),
+        )
+        .await
+        .with_context(|| format!("cannot apply CustomResourceDefinition {name}"))?;
+    }
+    for crd in &crds {
+        for version in &crd.spec.versions {
+            let group_version = format!("{}/{}", crd.spec.group, version.name);
+            let plural = &crd.spec.names.plural;
+            wait::until(
+                &format!("{plural}.{group_version}"),
+                CRDS_SERVED,
+                None,
+                async || {
+                    let resources = client.list_api_group_resources(&group_version).await;
+                    let resources = resources.map_err(|error| error.to_string())?.resources;
+                    let served = resources.iter().any(|resource| &resource.name == plural);
+                    served
+                        .then_some(())
+                        .ok_or_else(|| "not served yet".to_owned())
+                },
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Tests of the whole system against real servers. One program, so that all of them share one
+//! control plane ([`flux_tests::env::Env::shared`]) where they can.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod command;
+mod git_server;
+mod registry;
+mod sandbox;
+mod seed;
