@@ -1,1 +1,19 @@
-//! Under construction.
+//! Git repositories for GitOps: mirrors on disk, refs, commits, artifacts and pushes, on libgit2
+//! with transports of our own (ssh by russh, http(s) by reqwest, both on ring).
+//!
+//! [`Git`] is the entry: [`Git::resolve`] asks what a ref is now, [`Git::fetch`] brings it into
+//! the mirror, [`Git::files`] and [`Git::archive`] read a commit straight from the object
+//! database, [`Git::commit_and_push`] writes one. A [`Remote`] is a URL with credentials, a
+//! [`Reference`] says what to follow. Every error is a [`GitError`], written to be shown to people.
+//!
+//! Not here: when to poll, what to do with files, Kubernetes.
+
+mod auth;
+mod error;
+pub mod keys;
+mod remote;
+mod said;
+
+pub use auth::{Auth, AuthError};
+pub use error::{BoxError, ErrorKind, GitError};
+pub use remote::{Proxy, ProxyScheme, Remote};
