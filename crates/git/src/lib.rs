@@ -11,9 +11,13 @@
 mod auth;
 mod error;
 pub mod keys;
+mod listing;
+mod pktline;
+mod reference;
 mod remote;
 mod said;
 
 pub use auth::{Auth, AuthError};
 pub use error::{BoxError, ErrorKind, GitError};
+pub use reference::{Head, Reference};
 pub use remote::{Proxy, ProxyScheme, Remote};
