@@ -9,13 +9,23 @@
 //! Not here: when to poll, what to do with files, Kubernetes.
 
 mod auth;
+mod dial;
 mod error;
+mod http;
 pub mod keys;
 mod listing;
+mod lsrefs;
 mod pktline;
 mod reference;
 mod remote;
 mod said;
+mod session;
+mod ssh;
+
+/// Host keys of SSH servers.
+pub mod hostkey {
+    pub use crate::ssh::hostkey::{HostKey, scan};
+}
 
 pub use auth::{Auth, AuthError};
 pub use error::{BoxError, ErrorKind, GitError};

@@ -1,0 +1,185 @@
+//! One operation on a remote: its limits, and what was learned on the way.
+//!
+//! libgit2 reduces every failure of a transport to a string. The transports therefore leave the
+//! typed error, and what the server said, in the session; [`Session::explain`] puts both
+//! together afterwards.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::GitError;
+use crate::remote::Remote;
+use crate::said::{self, Purpose};
+
+/// Shared by the transports of one libgit2 call.
+pub(crate) struct Session {
+    pub(crate) remote: Remote,
+    /// For http(s) remotes.
+    pub(crate) http: Option<reqwest::Client>,
+    pub(crate) runtime: Handle,
+    deadline: Instant,
+    /// Its sender is held by the caller's future: when that is dropped, the session ends.
+    caller: watch::Receiver<()>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    failure: Option<GitError>,
+    said: String,
+}
+
+impl Session {
+    /// A session that ends after `remote.timeout` or when the sender is dropped. Call within a
+    /// tokio runtime.
+    pub(crate) fn new(remote: &Remote, http: Option<reqwest::Client>) -> (Self, watch::Sender<()>) {
+        let (sender, caller) = watch::channel(());
+        let session = Self {
+            remote: remote.clone(),
+            http,
+            runtime: Handle::current(),
+            deadline: Instant::now() + remote.timeout,
+            caller,
+            notes: Mutex::default(),
+        };
+        (session, sender)
+    }
+
+    /// Runs a step of a transport on the runtime, from a blocking thread.
+    pub(crate) fn block_on<T>(
+        &self,
+        step: impl Future<Output = Result<T, GitError>>,
+    ) -> Result<T, GitError> {
+        let mut caller = self.caller.clone();
+        let limit = self.remote.read_timeout();
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = tokio::time::timeout(limit, step) => {
+                    result.unwrap_or_else(|_| Err(silent(&self.remote)))
+                }
+                () = tokio::time::sleep_until(self.deadline) => Err(unfinished(&self.remote)),
+                _ = caller.changed() => Err(GitError::Cancelled),
+            }
+        })
+    }
+
+    /// Why the operation must stop now, if it must. For work between two reads.
+    pub(crate) fn overdue(&self) -> Option<GitError> {
+        if self.caller.has_changed().is_err() {
+            Some(GitError::Cancelled)
+        } else if Instant::now() >= self.deadline {
+            Some(unfinished(&self.remote))
+        } else {
+            None
+        }
+    }
+
+    /// Keeps the first failure: what follows is a consequence of it.
+    pub(crate) fn fail(&self, error: GitError) {
+        self.notes().failure.get_or_insert(error);
+    }
+
+    /// Keeps what the server says, up to a limit.
+    pub(crate) fn hear(&self, text: &[u8]) {
+        let mut notes = self.notes();
+        let room = said::LIMIT.saturating_sub(notes.said.len());
+        if room > 0 {
+            let text = text.get(..text.len().min(room)).unwrap_or(text);
+            notes.said.push_str(&String::from_utf8_lossy(text));
+        }
+    }
+
+    /// What the server said so far.
+    pub(crate) fn said(&self) -> String {
+        self.notes().said.clone()
+    }
+
+    /// Forgets failure and words of an attempt that has another way to succeed.
+    pub(crate) fn forget(&self) {
+        *self.notes() = Notes::default();
+    }
+
+    /// Turns an error of libgit2 into ours.
+    pub(crate) fn explain(&self, purpose: Purpose, error: &git2::Error) -> GitError {
+        let (failure, said) = {
+            let mut notes = self.notes();
+            (notes.failure.take(), notes.said.clone())
+        };
+        if let Some(failure) = failure.or_else(|| self.overdue()) {
+            return failure;
+        }
+        let text = error.message();
+        // An ERR packet.
+        let told = text.strip_prefix("remote error: ").unwrap_or_default();
+        let meaning = |text: &str| said::meaning(&self.remote, purpose, text);
+        if let Some(meaning) = meaning(told).or_else(|| meaning(&said)) {
+            return meaning;
+        }
+        if OUR_DISK.iter().any(|problem| text.contains(problem)) {
+            let copy = format!("the local copy of {}", self.remote.url);
+            return GitError::storage("cannot write", copy, said::tidy(text));
+        }
+        if is_damage(error) {
+            return GitError::Damaged {
+                url: self.remote.url.to_string(),
+                problem: said::tidy(text),
+            };
+        }
+        GitError::Protocol {
+            host: self.remote.url.authority(),
+            problem: said::tidy(text),
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the disk says when deleting the mirror would not help.
+const OUR_DISK: &[&str] = &[
+    "No space left",
+    "Read-only file system",
+    "Permission denied",
+    "Too many open files",
+    "Disk quota exceeded",
+];
+
+/// Whether libgit2 stumbled over our own mirror rather than over the remote.
+pub(crate) fn is_damage(error: &git2::Error) -> bool {
+    use git2::ErrorClass as Class;
+    matches!(
+        error.class(),
+        Class::Odb
+            | Class::Object
+            | Class::Zlib
+            | Class::Tree
+            | Class::Repository
+            | Class::Reference
+            | Class::Config
+            | Class::Os
+            | Class::Filesystem
+    )
+}
+
+/// A server that says nothing for too long.
+pub(crate) fn silent(remote: &Remote) -> GitError {
+    GitError::Timeout {
+        address: remote.address(),
+        what: "did not answer",
+        after: remote.read_timeout(),
+    }
+}
+
+/// The limit of the operation is over.
+pub(crate) fn unfinished(remote: &Remote) -> GitError {
+    GitError::Timeout {
+        address: remote.address(),
+        what: "did not finish",
+        after: remote.timeout,
+    }
+}
