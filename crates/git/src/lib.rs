@@ -8,26 +8,41 @@
 //!
 //! Not here: when to poll, what to do with files, Kubernetes.
 
+mod archive;
 mod auth;
+mod commit;
 mod dial;
 mod error;
+mod fetch;
+mod git;
 mod http;
 pub mod keys;
 mod listing;
 mod lsrefs;
+mod mirror;
 mod pktline;
+mod push;
 mod reference;
 mod remote;
 mod said;
 mod session;
 mod ssh;
+mod transport;
+mod tree;
 
 /// Host keys of SSH servers.
 pub mod hostkey {
     pub use crate::ssh::hostkey::{HostKey, scan};
 }
 
+pub use archive::Archive;
 pub use auth::{Auth, AuthError};
+pub use commit::{Author, CommitContent, SigningKey};
 pub use error::{BoxError, ErrorKind, GitError};
+pub use fetch::Commit;
+pub use flux_lang::gitignore::IgnoreList;
+pub use flux_lang::giturl::GitUrl;
+pub use git::Git;
+pub use push::{Edit, Push, Pushed};
 pub use reference::{Head, Reference};
 pub use remote::{Proxy, ProxyScheme, Remote};

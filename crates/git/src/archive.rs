@@ -1,0 +1,121 @@
+//! A commit as a tarball for readers outside: the same tree always gives the same bytes.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use flate2::{Compression, GzBuilder};
+use flux_lang::gitignore::IgnoreList;
+use sha2::{Digest as _, Sha256};
+use tar::{EntryType, Header};
+
+use crate::error::GitError;
+use crate::mirror::hex;
+use crate::tree::{Kind, Snapshot};
+
+/// A written tarball.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// `sha256:…` of the file.
+    pub digest: String,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Writes a commit's files to `dest`, atomically. Contents as Flux writes them: regular files and
+/// directories only, the root included, no owner, no time, modes 0750 for directories, 0700 for
+/// what is executable, 0600 for the rest.
+pub(crate) fn write(
+    snapshot: &Snapshot<'_>,
+    ignore: &IgnoreList,
+    dest: &Path,
+) -> Result<Archive, GitError> {
+    let failed = |error: io::Error| GitError::storage("cannot write", dest, error);
+    let ignore = snapshot.ignores(ignore)?;
+    let folder = dest.parent().unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut out = Hashing::new(BufWriter::new(file.as_file()));
+    {
+        // A header without time and name; level and library decide about the bytes, so both
+        // belong to our version.
+        let gzip = GzBuilder::new()
+            .mtime(0)
+            .write(&mut out, Compression::default());
+        let mut tar = tar::Builder::new(gzip);
+        let header = |kind: Kind, size: u64| {
+            let mut header = Header::new_gnu();
+            header.set_size(size);
+            header.set_mtime(0);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_entry_type(match kind {
+                Kind::Dir => EntryType::Directory,
+                Kind::File { .. } => EntryType::Regular,
+            });
+            header.set_mode(match kind {
+                Kind::Dir => 0o750,
+                Kind::File { executable: true } => 0o700,
+                Kind::File { executable: false } => 0o600,
+            });
+            header
+        };
+        tar.append_data(&mut header(Kind::Dir, 0), ".", io::empty())
+            .map_err(failed)?;
+        snapshot.walk(None, &mut |entry| {
+            if ignore.ignores(entry.path, entry.kind == Kind::Dir) {
+                return Ok(());
+            }
+            let content = match entry.kind {
+                Kind::Dir => bytes::Bytes::new(),
+                Kind::File { .. } => snapshot.read(entry)?,
+            };
+            let mut header = header(entry.kind, content.len() as u64);
+            tar.append_data(&mut header, entry.path, &*content)
+                .map_err(failed)
+        })?;
+        tar.into_inner()
+            .and_then(flate2::write::GzEncoder::finish)
+            .map_err(failed)?;
+    }
+    out.flush().map_err(failed)?;
+    let archive = out.finish();
+    file.persist(dest).map_err(|error| failed(error.error))?;
+    Ok(archive)
+}
+
+/// Counts and hashes what passes.
+struct Hashing<'a> {
+    inner: BufWriter<&'a File>,
+    hash: Sha256,
+    size: u64,
+}
+
+impl<'a> Hashing<'a> {
+    fn new(inner: BufWriter<&'a File>) -> Self {
+        Self {
+            inner,
+            hash: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    fn finish(self) -> Archive {
+        Archive {
+            digest: format!("sha256:{}", hex(&self.hash.finalize(), 32)),
+            size: self.size,
+        }
+    }
+}
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hash.update(bytes.get(..count).unwrap_or_default());
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,254 @@
+//! Bringing one ref into a mirror. Blocking: everything here runs on a thread for that.
+
+use std::sync::Arc;
+
+use git2::{
+    AutotagOption, Direction, FetchOptions, Oid, Remote as GitRemote, RemoteCallbacks, Repository,
+};
+
+use crate::error::GitError;
+use crate::listing::Listing;
+use crate::mirror::{Mirror, local_ref};
+use crate::reference::{Picked, Reference};
+use crate::said::{Purpose, tidy};
+use crate::session::Session;
+use crate::transport::with_session;
+
+/// Depth that means "everything" also for a mirror that is shallow so far
+/// (`GIT_FETCH_DEPTH_UNSHALLOW`).
+const UNSHALLOW: i32 = i32::MAX;
+
+/// A commit in the mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Full id.
+    pub id: String,
+    /// Id of its root tree.
+    pub tree: String,
+    /// Flux's form: `main@sha1:…`.
+    pub revision: String,
+    /// First line of the message.
+    pub subject: String,
+    /// The whole message.
+    pub message: String,
+    /// `Name <email>`.
+    pub author: String,
+    /// Seconds since 1970.
+    pub committer_time: i64,
+    /// Full name of the ref; empty for a commit without branch.
+    pub refname: String,
+}
+
+/// Fetches a ref, incrementally. Call with the mirror's writer lock held.
+pub(crate) fn fetch(
+    mirror: &Mirror,
+    session: &Arc<Session>,
+    reference: &Reference,
+) -> Result<Commit, GitError> {
+    match attempt(mirror, session, reference) {
+        Err(GitError::Damaged { url, problem }) => {
+            tracing::warn!(url, problem, "mirror is damaged, fetching it again");
+            mirror.wipe()?;
+            attempt(mirror, session, reference)
+        }
+        result => result,
+    }
+}
+
+fn attempt(
+    mirror: &Mirror,
+    session: &Arc<Session>,
+    reference: &Reference,
+) -> Result<Commit, GitError> {
+    let repository = mirror.open_or_create()?;
+    let picked = match reference.pinned().filter(|pinned| has(&repository, pinned)) {
+        Some(present) => present,
+        None => with_session(session, || download(&repository, session, reference))?,
+    };
+    let explain = |error: git2::Error| session.explain(Purpose::Read, &error);
+    // Refs keep what was fetched reachable, and tell the server next time what we have.
+    repository
+        .reference(&local_ref(&picked.refname), picked.object, true, "fetch")
+        .map_err(explain)?;
+    describe(&repository, &picked).map_err(explain)
+}
+
+fn has(repository: &Repository, picked: &Picked) -> bool {
+    repository.find_commit(picked.commit).is_ok()
+        && repository.odb().is_ok_and(|odb| odb.exists(picked.object))
+}
+
+/// Connects, looks the ref up and downloads what is missing, all on one connection if possible.
+fn download(
+    repository: &Repository,
+    session: &Arc<Session>,
+    reference: &Reference,
+) -> Result<Picked, GitError> {
+    let explain = |error: git2::Error| session.explain(Purpose::Read, &error);
+    let url = session.remote.url.to_string();
+    let mut remote = repository
+        .remote_anonymous(&session.remote.url.without_user())
+        .map_err(explain)?;
+    let mut connection = remote
+        .connect_auth(Direction::Fetch, Some(callbacks(session)), None)
+        .map_err(explain)?;
+    let listing = listing(connection.list().map_err(explain)?);
+    let picked = reference.pick(&listing, &url)?;
+    if has(repository, &picked) {
+        return Ok(picked);
+    }
+    if let Reference::Commit { branch, .. } = reference {
+        let branch = branch.as_deref();
+        return download_commit(
+            repository,
+            connection.remote(),
+            session,
+            &listing,
+            picked,
+            branch,
+        );
+    }
+    let spec = format!("+{}:{}", picked.refname, local_ref(&picked.refname));
+    let shallow = connection
+        .remote()
+        .download(&[&spec], Some(&mut options(session, 1)));
+    match shallow {
+        // "server doesn't support shallow": then with all its history.
+        Err(error) if error.message().contains("support shallow") => {
+            drop(connection);
+            let options = &mut options(session, full_depth(repository));
+            remote.download(&[&spec], Some(options)).map_err(explain)?;
+        }
+        result => result.map_err(explain)?,
+    }
+    if has(repository, &picked) {
+        return Ok(picked);
+    }
+    Err(GitError::Reference(format!(
+        "{} in {url} does not point to a commit",
+        picked.refname
+    )))
+}
+
+/// A commit that is not the tip of what is asked for: by a ref that has it as its tip, by its id
+/// if the server allows that, else by the history of its branch, or of everything.
+fn download_commit(
+    repository: &Repository,
+    remote: &mut GitRemote<'_>,
+    session: &Arc<Session>,
+    listing: &Listing,
+    picked: Picked,
+    branch: Option<&str>,
+) -> Result<Picked, GitError> {
+    let into = local_ref(&picked.refname);
+    let tip = listing
+        .refs
+        .iter()
+        .find(|found| found.id == picked.commit || found.peeled == Some(picked.commit));
+    let source = tip.map_or_else(|| picked.commit.to_string(), |found| found.name.clone());
+    let direct = remote.download(
+        &[format!("+{source}:{into}")],
+        Some(&mut options(session, 1)),
+    );
+    if direct.is_ok() && has(repository, &picked) {
+        return Ok(picked);
+    }
+    if let Some(overdue) = session.overdue() {
+        return Err(overdue);
+    }
+    let specs = match branch {
+        Some(branch) => vec![format!("+refs/heads/{branch}:{into}")],
+        None => ["heads", "tags"]
+            .map(|kind| format!("+refs/{kind}/*:refs/mirror/{kind}/*"))
+            .into(),
+    };
+    let missing = |scope: String| GitError::CommitNotFound {
+        sha: picked.commit.to_string(),
+        url: session.remote.url.to_string(),
+        scope,
+    };
+    if let Some(branch) = branch
+        && listing.find(&format!("refs/heads/{branch}")).is_none()
+    {
+        return Err(missing(format!(", which has no branch '{branch}' either")));
+    }
+    // The server may have hung up on the id it did not know.
+    remote.disconnect().ok();
+    session.forget();
+    let options = &mut options(session, full_depth(repository));
+    remote
+        .download(&specs, Some(options))
+        .map_err(|error| session.explain(Purpose::Read, &error))?;
+    if has(repository, &picked) {
+        return Ok(picked);
+    }
+    Err(missing(match branch {
+        Some(branch) => format!(", in the history of branch '{branch}'"),
+        None => ", in the history of its branches and tags".to_owned(),
+    }))
+}
+
+/// A depth that gives complete history.
+fn full_depth(repository: &Repository) -> i32 {
+    if repository.is_shallow() {
+        UNSHALLOW
+    } else {
+        0
+    }
+}
+
+fn options(session: &Arc<Session>, depth: i32) -> FetchOptions<'static> {
+    let mut options = FetchOptions::new();
+    options
+        .depth(depth)
+        .download_tags(AutotagOption::None)
+        .update_fetchhead(false)
+        .remote_callbacks(callbacks(session));
+    options
+}
+
+/// Stops between two reads when the operation is over, and keeps what the server says.
+pub(crate) fn callbacks(session: &Arc<Session>) -> RemoteCallbacks<'static> {
+    let mut callbacks = RemoteCallbacks::new();
+    let watched = session.clone();
+    callbacks.transfer_progress(move |_| watched.overdue().is_none());
+    callbacks
+}
+
+/// libgit2's list of refs as ours.
+pub(crate) fn listing(heads: &[git2::RemoteHead<'_>]) -> Listing {
+    let mut listing = Listing::default();
+    for head in heads {
+        if head.name() == "HEAD" {
+            listing.head = head.symref_target().map(str::to_owned);
+        }
+        listing.add_v0(head.oid(), head.name());
+    }
+    listing
+}
+
+fn describe(repository: &Repository, picked: &Picked) -> Result<Commit, git2::Error> {
+    let commit = repository.find_commit(picked.commit)?;
+    let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
+    let author = commit.author();
+    Ok(Commit {
+        id: commit.id().to_string(),
+        tree: commit.tree_id().to_string(),
+        revision: picked.revision(),
+        subject: tidy(message.lines().next().unwrap_or_default()),
+        author: format!(
+            "{} <{}>",
+            String::from_utf8_lossy(author.name_bytes()),
+            String::from_utf8_lossy(author.email_bytes())
+        ),
+        committer_time: commit.time().seconds(),
+        refname: picked.refname.clone(),
+        message,
+    })
+}
+
+/// The commit with this id in a mirror.
+pub(crate) fn parse_id(text: &str) -> Result<Oid, GitError> {
+    crate::reference::full_id(text)
+        .ok_or_else(|| GitError::Reference(format!("'{}' is not a full commit id", tidy(text))))
+}

@@ -1,0 +1,321 @@
+//! The entry: async methods around the blocking work, with its locks and retries.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use flux_lang::gitignore::IgnoreList;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::spawn_blocking;
+
+use crate::archive::{self, Archive};
+use crate::error::GitError;
+use crate::fetch::{self, Commit};
+use crate::lsrefs;
+use crate::mirror::{Mirror, Salt};
+use crate::push::{self, Push, Pushed};
+use crate::reference::{Head, Reference};
+use crate::remote::Remote;
+use crate::session::Session;
+use crate::transport;
+use crate::tree::Snapshot;
+
+/// How often a push is tried when others push in between.
+const PUSH_ATTEMPTS: usize = 5;
+
+/// Mean pause before the second attempt; it doubles with each further one.
+const PUSH_PAUSE: Duration = Duration::from_millis(100);
+
+/// Repositories and their mirrors on disk. Cheap to clone; all clones share the mirrors.
+#[derive(Clone)]
+pub struct Git {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cache: PathBuf,
+    salt: Salt,
+    mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
+    /// One pusher at a time per repository and branch, whatever its credentials.
+    queues: Mutex<HashMap<String, Weak<AsyncMutex<()>>>>,
+}
+
+impl std::fmt::Debug for Git {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Git({})", self.inner.cache.display())
+    }
+}
+
+impl Git {
+    /// Uses a directory for mirrors; it is created if need be.
+    ///
+    /// Prepares libgit2 and, if the program has not done so, makes ring the TLS provider of the
+    /// process.
+    ///
+    /// # Errors
+    /// When the directory cannot be created or written.
+    pub fn new(cache_dir: PathBuf) -> Result<Self, GitError> {
+        // An error means that one is installed already, which is as good.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        transport::register()
+            .map_err(|problem| GitError::Internal(format!("libgit2 does not start: {problem}")))?;
+        fs::create_dir_all(&cache_dir)
+            .map_err(|error| GitError::storage("cannot create", &cache_dir, error))?;
+        let salt = Salt::of(&cache_dir)?;
+        let inner = Inner {
+            cache: cache_dir,
+            salt,
+            mirrors: Mutex::default(),
+            queues: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// What a reference is at the remote now: one listing of the wanted ref, nothing is fetched.
+    /// A commit is returned as it is, without asking.
+    ///
+    /// # Errors
+    /// When the remote cannot be asked, or has no such ref.
+    pub async fn resolve(&self, remote: &Remote, reference: &Reference) -> Result<Head, GitError> {
+        reference.validate()?;
+        if let Some(pinned) = reference.pinned() {
+            return Ok(pinned.head());
+        }
+        let mirror = self.mirror(remote);
+        let client = mirror.client(remote)?;
+        let url = remote.url.to_string();
+        let list = async |prefixes: &[String]| {
+            lsrefs::list(remote, client.as_ref(), &mirror.speaks_v2, prefixes).await
+        };
+        let listing = list(&reference.prefixes()).await?;
+        match reference.pick(&listing, &url) {
+            // Without HEAD the short listing cannot tell an empty repository from a wrong name.
+            Err(_) if listing.find("HEAD").is_none() => reference
+                .pick(&list(&[]).await?, &url)
+                .map(|picked| picked.head()),
+            picked => picked.map(|picked| picked.head()),
+        }
+    }
+
+    /// Brings a reference into the mirror: only what is missing, and only its newest commit where
+    /// the server allows that. A damaged mirror is fetched again.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached, has no such ref, or the disk fails.
+    pub async fn fetch(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError> {
+        reference.validate()?;
+        let mirror = self.mirror(remote);
+        let client = mirror.client(remote)?;
+        let writer = mirror.writer.clone().lock_owned().await;
+        // While this future lives, so does the sender; without it the thread gives up.
+        let (session, _alive) = Session::new(remote, client);
+        let reference = reference.clone();
+        blocking(move || {
+            let _writer = writer;
+            fetch::fetch(&mirror, &Arc::new(session), &reference)
+        })
+        .await
+    }
+
+    /// The files of a fetched commit by their path from the repository's root, without those that
+    /// `.sourceignore` files or `ignore` (the patterns of the specification) leave out. `under`
+    /// limits them to one directory.
+    ///
+    /// # Errors
+    /// When the commit was not fetched, `under` does not exist, or the content is too large.
+    pub async fn files(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        ignore: &IgnoreList,
+        under: Option<&str>,
+    ) -> Result<BTreeMap<String, Bytes>, GitError> {
+        let (ignore, under) = (ignore.clone(), under.map(str::to_owned));
+        self.snapshot(remote, commit, move |snapshot| {
+            snapshot.files(&ignore, under.as_deref())
+        })
+        .await
+    }
+
+    /// The object id of a directory (or file) of a fetched commit: as long as it stays the same,
+    /// nothing below has changed.
+    ///
+    /// # Errors
+    /// When the commit was not fetched or the path does not exist.
+    pub async fn tree_digest(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        under: Option<&str>,
+    ) -> Result<String, GitError> {
+        let under = under.map(str::to_owned);
+        self.snapshot(remote, commit, move |snapshot| {
+            snapshot.object(under.as_deref()).map(|id| id.to_string())
+        })
+        .await
+    }
+
+    /// Writes a fetched commit as a reproducible tar.gz, atomically, for readers outside.
+    ///
+    /// # Errors
+    /// When the commit was not fetched, a file is too large, or the disk fails.
+    pub async fn archive(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        ignore: &IgnoreList,
+        dest: &Path,
+    ) -> Result<Archive, GitError> {
+        let (ignore, dest) = (ignore.clone(), dest.to_owned());
+        self.snapshot(remote, commit, move |snapshot| {
+            archive::write(snapshot, &ignore, &dest)
+        })
+        .await
+    }
+
+    /// Fetches the base, lets the edit change files, commits and pushes. When others push in
+    /// between, all of it is done again on what they pushed, a few times. Pushes of this process
+    /// to one branch wait for each other.
+    ///
+    /// # Errors
+    /// When fetch or push fail, the server refuses, or the edit fails. Nothing is left on disk.
+    pub async fn commit_and_push(&self, remote: &Remote, push: Push) -> Result<Pushed, GitError> {
+        push.base.validate()?;
+        Reference::Branch(push.branch.clone()).validate()?;
+        let mirror = self.mirror(remote);
+        let client = mirror.client(remote)?;
+        let queue = self.queue(remote, &push.branch);
+        let _turn = queue.lock().await;
+        let mut push = push;
+        for number in 0..PUSH_ATTEMPTS {
+            if number > 0 {
+                tokio::time::sleep(pause(number)).await;
+            }
+            let writer = mirror.writer.clone().lock_owned().await;
+            let (session, _alive) = Session::new(remote, client.clone());
+            let mirror = mirror.clone();
+            let (pushed, again) = blocking(move || {
+                let _writer = writer;
+                let pushed = push::attempt(&mirror, &Arc::new(session), &mut push)?;
+                Ok((pushed, push))
+            })
+            .await?;
+            if let Some(pushed) = pushed {
+                return Ok(pushed);
+            }
+            push = again;
+        }
+        Err(GitError::Conflict {
+            branch: push.branch,
+            url: remote.url.to_string(),
+            attempts: PUSH_ATTEMPTS,
+        })
+    }
+
+    /// Deletes the mirrors of all remotes but these.
+    ///
+    /// # Errors
+    /// When the cache directory cannot be read or a mirror not deleted.
+    pub async fn retain(&self, used: &[Remote]) -> Result<(), GitError> {
+        let names: Vec<String> = used
+            .iter()
+            .map(|remote| self.inner.salt.name(remote))
+            .collect();
+        let cache = &self.inner.cache;
+        let failed = |error| GitError::storage("cannot read", cache, error);
+        for entry in fs::read_dir(cache).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if names.contains(&name) || !entry.path().is_dir() {
+                continue;
+            }
+            let mirror = self.mirror_named(&name);
+            let writer = mirror.writer.clone().lock_owned().await;
+            blocking(move || {
+                let _writer = writer;
+                mirror.wipe()
+            })
+            .await?;
+            self.mirrors().remove(&name);
+        }
+        Ok(())
+    }
+
+    async fn snapshot<T: Send + 'static>(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        read: impl FnOnce(&Snapshot<'_>) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, GitError> {
+        let mirror = self.mirror(remote);
+        let (remote, commit) = (remote.clone(), commit.to_owned());
+        blocking(move || read(&Snapshot::open(&mirror, &remote, &commit)?)).await
+    }
+
+    fn mirror(&self, remote: &Remote) -> Arc<Mirror> {
+        self.mirror_named(&self.inner.salt.name(remote))
+    }
+
+    fn mirror_named(&self, name: &str) -> Arc<Mirror> {
+        let path = self.inner.cache.join(name);
+        let mut mirrors = self.mirrors();
+        mirrors
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Mirror::new(path)))
+            .clone()
+    }
+
+    fn mirrors(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Mirror>>> {
+        self.inner
+            .mirrors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self, remote: &Remote, branch: &str) -> Arc<AsyncMutex<()>> {
+        let key = format!("{}\0{branch}", remote.url.without_user());
+        let mut queues = self
+            .inner
+            .queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&key).and_then(Weak::upgrade) {
+            return queue;
+        }
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::default();
+        queues.insert(key, Arc::downgrade(&queue));
+        queue
+    }
+}
+
+/// Runs libgit2 and file work on a thread for that.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
+) -> Result<T, GitError> {
+    spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(if error.is_panic() {
+            GitError::Internal("the work on the repository panicked".to_owned())
+        } else {
+            GitError::Cancelled
+        })
+    })
+}
+
+/// A pause between half and one and a half of the mean, so that two who collided do not collide
+/// again. The clock's nanoseconds are random enough for that.
+fn pause(attempt: usize) -> Duration {
+    let mean = PUSH_PAUSE * 2_u32.saturating_pow(u32::try_from(attempt).unwrap_or(1) - 1);
+    let noise = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .subsec_nanos();
+    mean.mul_f64(0.5 + f64::from(noise % 1_000_000) / 1e6)
+}

@@ -1,0 +1,118 @@
+//! libgit2's smart transport over HTTP: one request for each service call.
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf as _, Bytes};
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+
+use super::{program, report};
+use crate::error::GitError;
+use crate::http;
+use crate::session::Session;
+
+pub(super) struct Http {
+    session: Arc<Session>,
+    /// Where the listing came from: a redirect holds for the requests that follow.
+    base: Arc<Mutex<Option<String>>>,
+}
+
+impl Http {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self {
+            session,
+            base: Arc::default(),
+        }
+    }
+}
+
+impl SmartSubtransport for Http {
+    fn action(
+        &self,
+        _url: &str,
+        service: Service,
+    ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        Ok(Box::new(Stream {
+            session: self.session.clone(),
+            base: self.base.clone(),
+            service,
+            body: Vec::new(),
+            response: None,
+            rest: Bytes::new(),
+        }))
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+struct Stream {
+    session: Arc<Session>,
+    base: Arc<Mutex<Option<String>>>,
+    service: Service,
+    /// Written, but not sent yet: the request is sent by the first read.
+    body: Vec<u8>,
+    response: Option<reqwest::Response>,
+    /// Received, but not read yet.
+    rest: Bytes,
+}
+
+impl Stream {
+    fn request(&mut self) -> Result<reqwest::Response, GitError> {
+        let session = &self.session;
+        let remote = &session.remote;
+        let client = session.http.as_ref().ok_or(GitError::Cancelled)?;
+        let lock = || self.base.lock().unwrap_or_else(PoisonError::into_inner);
+        let (program, listing) = program(self.service);
+        if listing {
+            let (response, base) =
+                session.block_on(http::info_refs(client, remote, program, false))?;
+            *lock() = Some(base);
+            return Ok(response);
+        }
+        let base = lock().clone().unwrap_or_else(|| remote.url.without_user());
+        let body = std::mem::take(&mut self.body);
+        session.block_on(http::rpc(client, remote, &base, program, body, false))
+    }
+
+    fn fill(&mut self) -> Result<(), GitError> {
+        let mut response = match self.response.take() {
+            Some(response) => response,
+            None => self.request()?,
+        };
+        let session = &self.session;
+        let chunk = session.block_on(async {
+            response
+                .chunk()
+                .await
+                .map_err(|error| http::broken(&session.remote, &error))
+        })?;
+        self.response = Some(response);
+        self.rest = chunk.unwrap_or_default();
+        Ok(())
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            self.fill().map_err(|error| report(&self.session, error))?;
+        }
+        let count = self.rest.len().min(buffer.len());
+        self.rest
+            .copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.body.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! libgit2's smart transport over an SSH channel: one command for a whole operation.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+
+use super::{program, report};
+use crate::session::Session;
+use crate::ssh::{self, Channel};
+
+pub(super) struct Ssh {
+    session: Arc<Session>,
+}
+
+impl Ssh {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self { session }
+    }
+}
+
+impl SmartSubtransport for Ssh {
+    fn action(
+        &self,
+        _url: &str,
+        service: Service,
+    ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
+        let (program, _) = program(service);
+        let session = self.session.clone();
+        // The steps inside have their own limits.
+        let channel = session
+            .block_on(ssh::run(&session.remote, program, false))
+            .map_err(|error| git2::Error::from_str(&report(&session, error).to_string()))?;
+        Ok(Box::new(Stream {
+            session,
+            channel,
+            rest: Bytes::new(),
+        }))
+    }
+
+    fn close(&self) -> Result<(), git2::Error> {
+        Ok(())
+    }
+}
+
+struct Stream {
+    session: Arc<Session>,
+    channel: Channel,
+    /// Received, but not read yet.
+    rest: Bytes,
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            let next = self
+                .session
+                .block_on(async { Ok(self.channel.next().await) });
+            match next.map_err(|error| report(&self.session, error))? {
+                Some(bytes) => self.rest = bytes,
+                None => return Ok(0),
+            }
+        }
+        let count = self.rest.len().min(buffer.len());
+        self.rest
+            .copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let data = Bytes::copy_from_slice(bytes);
+        match self.session.block_on(self.channel.send(data)) {
+            Ok(()) => Ok(bytes.len()),
+            // The server's last words explain more than "closed".
+            Err(error) if self.channel.stderr().is_empty() => Err(report(&self.session, error)),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.session.hear(self.channel.stderr());
+    }
+}

@@ -1,0 +1,266 @@
+//! Reading a commit's files straight from the object database. Blocking.
+//!
+//! Symbolic links and submodules are left out, as in Flux's artifacts. Names that Git's own tools
+//! refuse to make (`..`, a slash) are an error: somebody wants to write outside.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use flux_lang::gitignore::{IGNORE_FILE, IgnoreList};
+use git2::{FileMode, ObjectType, Odb, Oid, Repository, Tree};
+
+use crate::error::GitError;
+use crate::fetch::parse_id;
+use crate::mirror::Mirror;
+use crate::remote::Remote;
+
+/// Largest single file: far above any manifest, and what one read may hold in memory.
+const MAX_FILE: u64 = 32 << 20;
+/// All files of one read together.
+const MAX_TOTAL: u64 = 256 << 20;
+/// Nesting of directories; deeper ones are made to exhaust the stack.
+const MAX_DEPTH: usize = 128;
+
+/// What a walk meets.
+pub(crate) struct Entry<'a> {
+    /// From the repository's root, with `/`.
+    pub(crate) path: &'a str,
+    pub(crate) id: Oid,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Dir,
+    File { executable: bool },
+}
+
+/// A commit in an opened mirror.
+pub(crate) struct Snapshot<'a> {
+    mirror: &'a Mirror,
+    remote: &'a Remote,
+    repository: Repository,
+    commit: Oid,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(crate) fn open(
+        mirror: &'a Mirror,
+        remote: &'a Remote,
+        commit: &str,
+    ) -> Result<Self, GitError> {
+        let commit = parse_id(commit)?;
+        Ok(Self {
+            mirror,
+            remote,
+            repository: mirror.open(remote)?,
+            commit,
+        })
+    }
+
+    /// The files that are not ignored, at or below `under`, by their path from the root.
+    pub(crate) fn files(
+        &self,
+        ignore: &IgnoreList,
+        under: Option<&str>,
+    ) -> Result<BTreeMap<String, Bytes>, GitError> {
+        let ignore = self.ignores(ignore)?;
+        self.select(under, |path| !ignore.ignores(path, false))
+    }
+
+    /// The files that a caller wants, at or below `under`.
+    pub(crate) fn select(
+        &self,
+        under: Option<&str>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Bytes>, GitError> {
+        let mut files = BTreeMap::new();
+        let mut total = 0;
+        self.walk(under, &mut |entry| {
+            if entry.kind != Kind::Dir && wanted(entry.path) {
+                let bytes = self.read(entry)?;
+                total += bytes.len() as u64;
+                if total > MAX_TOTAL {
+                    return Err(GitError::TooLarge {
+                        what: format!("the content of '{}'", under.unwrap_or(".")),
+                        size: total,
+                        limit: MAX_TOTAL,
+                    });
+                }
+                files.insert(entry.path.to_owned(), bytes);
+            }
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    /// Patterns of the tree and of the specification, in effect.
+    pub(crate) fn ignores(&self, spec: &IgnoreList) -> Result<IgnoreList, GitError> {
+        let tree = self.root()?.id();
+        let found = self.mirror.ignores(tree, || {
+            let mut list = IgnoreList::new();
+            self.walk(None, &mut |entry| {
+                let (dir, name) = entry.path.rsplit_once('/').unwrap_or(("", entry.path));
+                if name == IGNORE_FILE && entry.kind != Kind::Dir {
+                    let text = self.read(entry)?;
+                    let domain: Vec<&str> = dir.split('/').filter(|d| !d.is_empty()).collect();
+                    list.extend(IgnoreList::parse(&String::from_utf8_lossy(&text), &domain));
+                }
+                Ok(())
+            })?;
+            Ok(list)
+        })?;
+        Ok(IgnoreList::effective(found, spec))
+    }
+
+    /// The id of the tree or file at a path.
+    pub(crate) fn object(&self, under: Option<&str>) -> Result<Oid, GitError> {
+        let root = self.root()?;
+        let Some(path) = self.normal(under)? else {
+            return Ok(root.id());
+        };
+        self.entry(&root, &path).map(|(id, _)| id)
+    }
+
+    /// Visits directories before what is in them, in Git's order.
+    pub(crate) fn walk(
+        &self,
+        under: Option<&str>,
+        visit: &mut dyn FnMut(&Entry<'_>) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        let root = self.root()?;
+        let Some(path) = self.normal(under)? else {
+            return self.visit_dir(&root, &mut String::new(), 0, visit);
+        };
+        match self.entry(&root, &path)? {
+            (id, ObjectType::Tree) => {
+                let tree = self.repository.find_tree(id).map_err(|e| self.damage(&e))?;
+                self.visit_dir(&tree, &mut path.clone(), 0, visit)
+            }
+            (id, _) => {
+                let kind = Kind::File { executable: false };
+                visit(&Entry {
+                    path: &path,
+                    id,
+                    kind,
+                })
+            }
+        }
+    }
+
+    /// A file's content.
+    pub(crate) fn read(&self, entry: &Entry<'_>) -> Result<Bytes, GitError> {
+        let odb: Odb<'_> = self.repository.odb().map_err(|e| self.damage(&e))?;
+        let (size, _) = odb.read_header(entry.id).map_err(|e| self.damage(&e))?;
+        if size as u64 > MAX_FILE {
+            return Err(GitError::TooLarge {
+                what: format!("file '{}'", printable(entry.path)),
+                size: size as u64,
+                limit: MAX_FILE,
+            });
+        }
+        let object = odb.read(entry.id).map_err(|e| self.damage(&e))?;
+        Ok(Bytes::copy_from_slice(object.data()))
+    }
+
+    fn visit_dir(
+        &self,
+        tree: &Tree<'_>,
+        path: &mut String,
+        depth: usize,
+        visit: &mut dyn FnMut(&Entry<'_>) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        if depth > MAX_DEPTH {
+            return Err(self.unsafe_path(path));
+        }
+        let length = path.len();
+        for entry in tree.iter() {
+            let name = String::from_utf8_lossy(entry.name_bytes());
+            if length > 0 {
+                path.push('/');
+            }
+            path.push_str(&name);
+            if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+                return Err(self.unsafe_path(path));
+            }
+            let mode = entry.filemode();
+            let id = entry.id();
+            if mode == i32::from(FileMode::Tree) {
+                visit(&Entry {
+                    path,
+                    id,
+                    kind: Kind::Dir,
+                })?;
+                let below = self.repository.find_tree(id).map_err(|e| self.damage(&e))?;
+                self.visit_dir(&below, path, depth + 1, visit)?;
+            } else if mode != i32::from(FileMode::Link) && mode != i32::from(FileMode::Commit) {
+                let executable = mode == i32::from(FileMode::BlobExecutable);
+                visit(&Entry {
+                    path,
+                    id,
+                    kind: Kind::File { executable },
+                })?;
+            }
+            path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn root(&self) -> Result<Tree<'_>, GitError> {
+        self.repository
+            .find_commit(self.commit)
+            .and_then(|commit| commit.tree())
+            .map_err(|error| self.damage(&error))
+    }
+
+    fn entry(&self, root: &Tree<'_>, path: &str) -> Result<(Oid, ObjectType), GitError> {
+        match root.get_path(Path::new(path)) {
+            Ok(entry) => match entry.kind() {
+                Some(kind @ (ObjectType::Tree | ObjectType::Blob)) => Ok((entry.id(), kind)),
+                _ => Err(self.no_path(path)),
+            },
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Err(self.no_path(path)),
+            Err(error) => Err(self.damage(&error)),
+        }
+    }
+
+    /// A path without `./`, doubled and outer slashes; none for the root.
+    fn normal(&self, under: Option<&str>) -> Result<Option<String>, GitError> {
+        let under = under.unwrap_or_default();
+        let parts: Vec<&str> = under
+            .split('/')
+            .filter(|p| !p.is_empty() && *p != ".")
+            .collect();
+        if parts.contains(&"..") {
+            return Err(self.no_path(under));
+        }
+        Ok((!parts.is_empty()).then(|| parts.join("/")))
+    }
+
+    fn no_path(&self, path: &str) -> GitError {
+        GitError::PathNotFound {
+            path: printable(path),
+            commit: self.commit.to_string(),
+        }
+    }
+
+    fn unsafe_path(&self, path: &str) -> GitError {
+        GitError::UnsafePath {
+            path: printable(path),
+            commit: self.commit.to_string(),
+        }
+    }
+
+    fn damage(&self, error: &git2::Error) -> GitError {
+        self.mirror.damage(self.remote, error)
+    }
+}
+
+/// A path for messages: no control characters, not endless.
+fn printable(path: &str) -> String {
+    path.chars()
+        .take(200)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
