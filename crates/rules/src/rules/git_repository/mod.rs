@@ -1,0 +1,6 @@
+//! Rules for GitRepository.
+
+pub(super) mod credentials;
+pub(super) mod reference;
+pub(super) mod timing;
+pub(super) mod url;

@@ -1,0 +1,3 @@
+//! Rules for ImageUpdateAutomation.
+
+pub(super) mod git;

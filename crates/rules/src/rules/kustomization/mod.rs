@@ -1,0 +1,5 @@
+//! Rules for Kustomization (the one of `kustomize.toolkit.fluxcd.io`).
+
+pub(super) mod build;
+pub(super) mod order;
+pub(super) mod timing;

@@ -1,0 +1,86 @@
+//! `spec.dependsOn` and health checks.
+
+use crate::context::Context;
+use crate::finding::Severity;
+use crate::kind::Kind;
+use crate::rule::{Example, Report, Rule};
+use crate::subject::{Subject, judgeable};
+
+const DEPENDS_ON: &str = "/spec/dependsOn";
+
+pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        id: "KS04",
+        title: "depends on itself",
+        reason: "It would wait for itself for ever.",
+        examples: &[
+            Example::bad(
+                "spec: {interval: 10m, prune: true, dependsOn: [{name: infra}, {name: example}]}",
+                &[
+                    "spec.dependsOn[1] is this Kustomization itself: it would wait for ever. Remove it.",
+                ],
+            ),
+            Example::good(
+                "spec: {interval: 10m, prune: true, dependsOn: [{name: example, namespace: infra}]}",
+            ),
+        ],
+        check: itself,
+        ..Rule::of(Kind::Kustomization, Severity::Error)
+    },
+    Rule {
+        id: "KS08",
+        title: "health checks that are not looked at",
+        reason: "spec.wait checks everything that is applied and ignores the list.",
+        examples: &[
+            Example::bad(
+                "spec: {interval: 10m, prune: true, wait: true, healthChecks: [{apiVersion: apps/v1, kind: Deployment, name: a, namespace: b}]}",
+                &["spec.wait: true ignores spec.healthChecks. Remove one of the two."],
+            ),
+            Example::bad(
+                "spec: {interval: 10m, prune: true, healthCheckExprs: [{apiVersion: a/v1, kind: B, current: 'true'}]}",
+                &["spec.healthCheckExprs has no effect without spec.wait or spec.healthChecks."],
+            ),
+            Example::good("spec: {interval: 10m, prune: true, wait: true}"),
+        ],
+        check: unused_checks,
+        ..Rule::of(Kind::Kustomization, Severity::Warning)
+    },
+];
+
+fn itself(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    for (index, dependency) in subject.list(DEPENDS_ON).iter().enumerate() {
+        let field = |name: &str| dependency.get(name).filter(|value| !value.is_null());
+        let namespace = field("namespace").map_or(Some(subject.namespace()), judgeable);
+        if field("name").and_then(judgeable) == Some(subject.name())
+            && namespace == Some(subject.namespace())
+        {
+            report.error(
+                &format!("{DEPENDS_ON}/{index}"),
+                format!(
+                    "spec.dependsOn[{index}] is this Kustomization itself: it would wait for \
+                     ever. Remove it."
+                ),
+            );
+        }
+    }
+}
+
+fn unused_checks(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    let waits = subject
+        .get("/spec/wait")
+        .and_then(serde_json::Value::as_bool)
+        == Some(true);
+    let checks = !subject.list("/spec/healthChecks").is_empty();
+    if waits && checks {
+        report.warning(
+            "/spec/healthChecks",
+            "spec.wait: true ignores spec.healthChecks. Remove one of the two.",
+        );
+    }
+    if !waits && !checks && !subject.list("/spec/healthCheckExprs").is_empty() {
+        report.warning(
+            "/spec/healthCheckExprs",
+            "spec.healthCheckExprs has no effect without spec.wait or spec.healthChecks.",
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! The rules, one folder per kind, one file per thing that people get wrong.
+
+mod git_repository;
+mod image_policy;
+mod image_repository;
+mod image_update_automation;
+mod ingress;
+mod kustomization;
+
+use crate::rule::Rule;
+
+/// All rules in the order of the catalogue.
+pub(crate) static GROUPS: &[&[Rule]] = &[
+    git_repository::url::RULES,
+    git_repository::credentials::RULES,
+    git_repository::reference::RULES,
+    git_repository::timing::RULES,
+    image_repository::RULES,
+    image_policy::choice::RULES,
+    image_policy::filter::RULES,
+    image_policy::keys::RULES,
+    image_policy::digest::RULES,
+    image_update_automation::git::RULES,
+    kustomization::build::RULES,
+    kustomization::order::RULES,
+    kustomization::timing::RULES,
+    ingress::class::RULES,
+    ingress::rewrite::RULES,
+    ingress::path::RULES,
+    ingress::backend::RULES,
+    ingress::annotations::RULES,
+];
+
+#[cfg(test)]
+mod tests;
