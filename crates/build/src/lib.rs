@@ -1,1 +1,153 @@
-//! Under construction.
+//! From a source tree to Kubernetes objects.
+//!
+//! A Kustomization names a directory of a source. [`build`] turns it into objects:
+//!
+//! ```text
+//! directory ─> build ─> (decrypt ─> substitute) ─> common metadata ─> objects
+//! ```
+//!
+//! A directory without a kustomization file, and one whose kustomization file only lists
+//! resources, are built here, without a file being written. Everything else (patches, generators,
+//! the overlays of the Kustomization's spec, …) is left to the `kustomize` program, run on a
+//! private copy of what it needs. Wherever the in-process build is not certain to give the same
+//! objects in the same order, it steps back for the program; a differential test compares the two.
+//!
+//! Decryption and substitution belong between build and common metadata. They are not written
+//! yet: what needs them is an error, never a half-built object.
+//!
+//! Ownership labels, ordering for the apply and everything else about a cluster is not here.
+
+mod backrefs;
+mod dialect;
+#[cfg(test)]
+mod differential;
+mod error;
+mod identity;
+mod kustomization;
+mod manifest;
+mod native;
+mod order;
+pub mod overlay;
+mod paths;
+mod program;
+mod references;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flux_api::kustomize::KustomizationSpec;
+use serde_json::Value;
+use tracing::debug;
+
+pub use error::BuildError;
+
+use native::Native;
+
+/// A source: contents by path, relative to its root, separated by `/`.
+pub type Files = BTreeMap<String, Bytes>;
+
+/// A Kubernetes object and where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// The object: a JSON object with `apiVersion`, `kind` and `metadata.name`.
+    pub value: Value,
+    /// Where in the source it is written, if that is known.
+    pub origin: Option<Origin>,
+}
+
+/// A place in a source. Displays as `file:line`, or `file`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Path from the root of the source.
+    pub file: String,
+    /// Line, counted from 1; unknown for what went through `kustomize`.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(formatter, "{}:{line}", self.file),
+            None => formatter.write_str(&self.file),
+        }
+    }
+}
+
+/// How to build.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// The `kustomize` program; looked up in `PATH` when left out.
+    pub kustomize: Option<PathBuf>,
+    /// Lets kustomization files name bases on other hosts.
+    pub remote_bases: bool,
+    /// Longest time for one run of the program.
+    pub timeout: Duration,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self {
+            kustomize: None,
+            remote_bases: false,
+            timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Builds the directory `path` of a source (its root when empty) as the spec of a Kustomization
+/// says. `namespace` is the Kustomization's own.
+///
+/// Objects come in the order that `kustomize` gives them. Reading a large directory keeps the
+/// calling task busy for its time: about half a second per 10 MB of YAML.
+///
+/// # Errors
+/// [`BuildError`]; the source is never changed and nothing stays behind, whatever happens.
+pub async fn build(
+    files: &Files,
+    path: &str,
+    spec: &KustomizationSpec,
+    namespace: &str,
+    options: &BuildOptions,
+) -> Result<Vec<Object>, BuildError> {
+    let directory = paths::directory(files, path)?;
+    if let Some(field) = unsupported(spec) {
+        return Err(BuildError::NotSupported { field });
+    }
+    let why = if let Some(field) = overlay::first_field(spec) {
+        format!("spec.{field} is set")
+    } else {
+        match native::build(files, &directory)? {
+            Native::Objects(objects) => return finish(objects, spec),
+            Native::Program(why) => why,
+        }
+    };
+    debug!(namespace, path = %directory, %why, "building with kustomize");
+    let objects = program::build(files, &directory, spec, options, &why).await?;
+    finish(objects, spec)
+}
+
+/// A field that asks for a step that is not written yet.
+fn unsupported(spec: &KustomizationSpec) -> Option<&'static str> {
+    let post_build = spec.post_build.as_ref()?;
+    let variables = !post_build.substitute.is_empty() || !post_build.substitute_from.is_empty();
+    variables.then_some("spec.postBuild")
+}
+
+/// The steps after the build proper.
+fn finish(mut objects: Vec<Object>, spec: &KustomizationSpec) -> Result<Vec<Object>, BuildError> {
+    for object in &mut objects {
+        if manifest::is_encrypted(&object.value) {
+            return Err(BuildError::Encrypted {
+                object: manifest::describe(&object.value),
+                origin: object.origin.clone(),
+            });
+        }
+        if let Some(metadata) = &spec.common_metadata {
+            overlay::common_metadata(&mut object.value, metadata);
+        }
+    }
+    Ok(objects)
+}
