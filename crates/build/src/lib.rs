@@ -100,8 +100,8 @@ impl Default for BuildOptions {
 /// Builds the directory `path` of a source (its root when empty) as the spec of a Kustomization
 /// says. `namespace` is the Kustomization's own.
 ///
-/// Objects come in the order that `kustomize` gives them. Reading a large directory keeps the
-/// calling task busy for its time: about half a second per 10 MB of YAML.
+/// Objects come in the order that `kustomize` gives them. The in-process build is computation on
+/// the calling task; a caller with large sources moves it to a thread of its own.
 ///
 /// # Errors
 /// [`BuildError`]; the source is never changed and nothing stays behind, whatever happens.
