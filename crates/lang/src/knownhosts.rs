@@ -264,8 +264,9 @@ fn normal(pattern: &str) -> String {
     }
 }
 
-/// `*` any text, `?` one character.
-fn wildcard(pattern: &str, name: &str) -> bool {
+/// Matches a name against a pattern: `*` is any text, `?` one character. Also what the principals
+/// of a host certificate are compared with.
+pub fn wildcard(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
