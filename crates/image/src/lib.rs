@@ -1,1 +1,4 @@
-//! Under construction.
+//! What automates image updates, without any I/O: choosing a tag, editing manifests where a
+//! marker asks for it, and the message of the commit.
+
+pub mod policy;
