@@ -1,1 +1,206 @@
-//! Under construction.
+//! Admission webhook for Flux objects and Ingress.
+//!
+//! The API server shows it every such object that is created or changed. It answers with what
+//! [`flux_rules`] say: denies what is provably broken, warns about what is probably not meant and
+//! fills in fields that the schema requires. It makes its own certificates, creates its own
+//! webhook configurations and never writes anything else.
+//!
+//! [`run`] is the program. The pieces below it work without a cluster: [`admission`] is pure,
+//! [`server`] needs a certificate only.
+
+pub mod admission;
+mod args;
+pub mod authority;
+pub mod certificates;
+pub mod cluster;
+pub mod configuration;
+mod endpoint;
+pub mod install;
+pub mod metrics;
+pub mod readiness;
+pub mod server;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use flux_rules::Context;
+use kube::Client;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use args::{Args, FailurePolicy};
+pub use endpoint::{Endpoint, EndpointError};
+
+use admission::Stage;
+use authority::{State, ensure};
+use certificates::Served;
+use cluster::Caches;
+use configuration::Design;
+use install::Stored;
+use metrics::Metrics;
+use readiness::Readiness;
+use server::App;
+
+/// How often certificates are looked at. By the wall clock: a suspended machine must not sleep
+/// past the end of a certificate.
+const TICK: Duration = Duration::from_secs(60);
+
+/// Serves until `stop` ends.
+///
+/// Needs a crypto provider to be installed in rustls.
+///
+/// # Errors
+/// If there is no cluster to talk to, its namespace does not exist, or the address is taken.
+pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
+    let endpoint = args.endpoint()?;
+    let client = Client::try_default()
+        .await
+        .context("cannot find a cluster: set KUBECONFIG, or run inside of one")?;
+    let namespace = &args.namespace;
+    let uid = install::namespace_uid(&client, namespace)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot read namespace {namespace}: create it, or name another with --namespace"
+            )
+        })?;
+    let design = Design {
+        name: args.name.clone(),
+        namespace: namespace.clone(),
+        endpoint,
+        failure_policy: args.failure_policy,
+        namespace_uid: uid,
+    };
+
+    let metrics = Arc::new(Metrics::default());
+    let served = Arc::new(Served::default());
+    let state = ensure(&client, namespace, OffsetDateTime::now_utc()).await?;
+    let names = design.endpoint.names();
+    renew(&served, &state, &names, &metrics)?;
+    let (bundle, follow) = watch::channel(state.bundle());
+
+    let stored = Arc::new(Stored::default());
+    let caches = Caches::start(&client);
+    let readiness = Arc::new(Readiness::new(
+        Arc::clone(&served),
+        Some(Arc::clone(&stored)),
+        Some(Arc::clone(&caches)),
+    ));
+    let context = Context::new(args.settings(), caches);
+    let app = App::new(context, Arc::clone(&metrics), Arc::clone(&readiness));
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    tracing::info!(address = %args.listen, "listening");
+    readiness.listening();
+
+    // The configurations come last: from then on the API server calls.
+    let mut tasks = JoinSet::new();
+    for stage in [Stage::Mutate, Stage::Validate] {
+        let (client, design, follow) = (client.clone(), design.clone(), follow.clone());
+        let stored = Arc::clone(&stored);
+        tasks.spawn(async move { install::keep(client, &design, stage, follow, &stored).await });
+    }
+    tasks.spawn(keep_certificates(
+        client.clone(),
+        namespace.clone(),
+        names,
+        Arc::clone(&served),
+        metrics,
+        bundle,
+    ));
+
+    let delay = args.delay();
+    let stop = async move {
+        stop.await;
+        tracing::info!("stopping");
+        readiness.stopping();
+        tokio::time::sleep(delay).await;
+    };
+    if args.remove_configurations_on_exit {
+        // Removed while we still answer, so that no request waits for nobody.
+        let (client, name) = (client.clone(), args.name.clone());
+        let stop = async move {
+            stop.await;
+            tasks.shutdown().await;
+            if let Err(error) = install::remove(&client, &name).await {
+                tracing::error!(%error, name, "cannot remove the webhook configurations");
+            }
+        };
+        server::serve(listener, server::tls(served)?, server::router(app), stop).await;
+    } else {
+        server::serve(listener, server::tls(served)?, server::router(app), stop).await;
+    }
+    Ok(())
+}
+
+/// Ends at SIGTERM or SIGINT.
+pub async fn termination() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!(%error, "cannot wait for SIGTERM");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Serves with a new leaf if the current one is due, or was signed by somebody else.
+fn renew(
+    served: &Served,
+    state: &State,
+    names: &[String],
+    metrics: &Metrics,
+) -> Result<(), certificates::CertificateError> {
+    let now = OffsetDateTime::now_utc();
+    let current = served.leaf();
+    let good = current
+        .is_some_and(|leaf| !leaf.is_due(now) && leaf.authority() == state.signer.certificate());
+    if good {
+        return Ok(());
+    }
+    let leaf = state.signer.leaf(names, now)?;
+    tracing::info!(until = %leaf.not_after(), names = names.join(","), "new certificate");
+    metrics.certificate_ends(leaf.not_after().unix_timestamp());
+    served.swap(leaf);
+    Ok(())
+}
+
+/// Looks at the authority and the leaf every [`TICK`], for ever.
+async fn keep_certificates(
+    client: Client,
+    namespace: String,
+    names: Vec<String>,
+    served: Arc<Served>,
+    metrics: Arc<Metrics>,
+    bundle: watch::Sender<String>,
+) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match ensure(&client, &namespace, OffsetDateTime::now_utc()).await {
+            Ok(state) => {
+                let new = state.bundle();
+                bundle.send_if_modified(|known| {
+                    let changed = *known != new;
+                    known.clone_from(&new);
+                    changed
+                });
+                if let Err(error) = renew(&served, &state, &names, &metrics) {
+                    tracing::error!(%error, "cannot renew the certificate");
+                }
+            }
+            Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The command line, and what it means.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use flux_rules::{IngressNginx, Release, Settings};
+use tracing_subscriber::EnvFilter;
+
+use crate::endpoint::{Endpoint, EndpointError};
+
+/// Admission webhook for Flux objects and Ingress.
+///
+/// Talks to the cluster of KUBECONFIG, or to the one it runs in.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "flux-admission-webhook", version)]
+pub struct Args {
+    /// Address to serve on, over TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9443")]
+    pub listen: SocketAddr,
+
+    /// Namespace of this program: its CA and its Service are there
+    #[arg(long, env = "POD_NAMESPACE", default_value = "flux-system")]
+    pub namespace: String,
+
+    /// Address by which the API server reaches this process from outside a cluster
+    #[arg(long, value_name = "https://HOST:PORT", conflicts_with = "service")]
+    pub url: Option<String>,
+
+    /// Service by which the API server reaches this program
+    #[arg(long, value_name = "NAME", default_value = "admission-webhook")]
+    pub service: String,
+
+    /// Port of the Service
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    pub service_port: u16,
+
+    /// What the API server does when nobody answers
+    #[arg(long, value_enum, default_value_t = FailurePolicy::Ignore)]
+    pub failure_policy: FailurePolicy,
+
+    /// Name of both webhook configurations
+    #[arg(long, default_value = "admission-webhook")]
+    pub name: String,
+
+    /// Release of the ingress-nginx in this cluster, e.g. 1.12.1: what it refuses is denied
+    #[arg(long, value_name = "RELEASE")]
+    pub ingress_nginx_version: Option<Release>,
+
+    /// Whether that ingress-nginx validates path types, if not as its release does by default
+    #[arg(long, value_name = "BOOL", requires = "ingress_nginx_version")]
+    pub ingress_nginx_strict_path_type: Option<bool>,
+
+    /// Whether that ingress-nginx allows snippets, if not as its release does by default
+    #[arg(long, value_name = "BOOL", requires = "ingress_nginx_version")]
+    pub ingress_nginx_allow_snippets: Option<bool>,
+
+    /// Seconds to go on serving after a request to stop, so that everybody notices
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub shutdown_delay: u64,
+
+    /// Remove both webhook configurations when stopping
+    #[arg(long)]
+    pub remove_configurations_on_exit: bool,
+
+    /// error, warn, info, debug or trace; or a filter such as info,kube=debug
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// What the API server does when the webhook does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum FailurePolicy {
+    /// Goes on: advice is missed, nothing else.
+    Ignore,
+    /// Refuses the request.
+    Fail,
+}
+
+impl FailurePolicy {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "Ignore",
+            Self::Fail => "Fail",
+        }
+    }
+}
+
+impl Args {
+    /// How the API server reaches this program.
+    ///
+    /// # Errors
+    /// [`EndpointError`] if `--url` is not an https address.
+    pub fn endpoint(&self) -> Result<Endpoint, EndpointError> {
+        match &self.url {
+            Some(url) => Endpoint::url(url),
+            None => Ok(Endpoint::service(
+                &self.service,
+                &self.namespace,
+                self.service_port,
+            )),
+        }
+    }
+
+    /// What the administrator declares.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let controller = self.ingress_nginx_version.map(|release| IngressNginx {
+            release,
+            strict_path_type: self.ingress_nginx_strict_path_type,
+            allow_snippets: self.ingress_nginx_allow_snippets,
+        });
+        Settings {
+            ingress_nginx: controller,
+        }
+    }
+
+    /// How long to go on serving after a request to stop.
+    #[must_use]
+    pub const fn delay(&self) -> Duration {
+        Duration::from_secs(self.shutdown_delay)
+    }
+
+    /// The filter of the log; an unreadable one counts as `info`.
+    #[must_use]
+    pub fn log_filter(&self) -> EnvFilter {
+        EnvFilter::try_new(&self.log_level).unwrap_or_else(|_| EnvFilter::new("info"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from(std::iter::once("flux-admission-webhook").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn flags_mean_what_they_say() {
+        let args = parse(&[
+            "--listen=127.0.0.1:0",
+            "--url=https://127.0.0.1:9443",
+            "--failure-policy=Fail",
+            "--ingress-nginx-version=1.12.1",
+            "--ingress-nginx-strict-path-type=false",
+        ])
+        .expect("valid");
+        assert_eq!(args.failure_policy, FailurePolicy::Fail);
+        assert_eq!(args.endpoint().expect("an address").names(), ["127.0.0.1"]);
+        let controller = args.settings().ingress_nginx.expect("declared");
+        assert_eq!(controller.release, Release(1, 12, 1));
+        assert!(!controller.validates_path_type());
+    }
+
+    #[test]
+    fn defaults_serve_in_a_cluster() {
+        let args = parse(&["--namespace=flux-system"]).expect("valid");
+        assert_eq!(args.failure_policy, FailurePolicy::Ignore);
+        assert_eq!(args.name, "admission-webhook");
+        let names = args.endpoint().expect("a service").names();
+        assert!(
+            names.contains(&"admission-webhook.flux-system.svc".to_owned()),
+            "{names:?}"
+        );
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        for args in [
+            &["--url=https://a", "--service=b"][..],
+            &["--ingress-nginx-version=latest"],
+            &["--ingress-nginx-allow-snippets=true"],
+            &["--failure-policy=Maybe"],
+        ] {
+            assert!(parse(args).is_err(), "{args:?}");
+        }
+    }
+}

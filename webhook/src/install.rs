@@ -1,0 +1,215 @@
+//! Creates the webhook configurations and keeps them reaching this program.
+
+use std::fmt::Debug;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::admission::Stage;
+use crate::configuration::{Design, client_configs, stored_bundle};
+
+/// Our field manager.
+const MANAGER: &str = "admission-webhook";
+
+/// Pause between two attempts: long enough not to fight anybody in earnest, short enough for
+/// "within seconds".
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the API server really holds: the bundle of each configuration.
+#[derive(Debug, Default)]
+pub struct Stored {
+    mutating: Mutex<Option<String>>,
+    validating: Mutex<Option<String>>,
+}
+
+impl Stored {
+    fn slot(&self, stage: Stage) -> &Mutex<Option<String>> {
+        match stage {
+            Stage::Mutate => &self.mutating,
+            Stage::Validate => &self.validating,
+        }
+    }
+
+    fn put(&self, stage: Stage, bundle: Option<String>) {
+        *self
+            .slot(stage)
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = bundle;
+    }
+
+    /// Whether both configurations trust this certificate (PEM).
+    #[must_use]
+    pub fn trusts(&self, certificate: &str) -> bool {
+        [Stage::Mutate, Stage::Validate].into_iter().all(|stage| {
+            let bundle = self
+                .slot(stage)
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            bundle
+                .as_deref()
+                .is_some_and(|bundle| bundle.contains(certificate.trim_end()))
+        })
+    }
+}
+
+/// The uid of the namespace that owns the configurations.
+///
+/// # Errors
+/// [`kube::Error`], in particular with code 404 if there is no such namespace.
+pub async fn namespace_uid(client: &Client, namespace: &str) -> Result<String, kube::Error> {
+    let namespace = Api::<Namespace>::all(client.clone()).get(namespace).await?;
+    Ok(namespace.uid().unwrap_or_default())
+}
+
+/// Applies the configuration of a stage, then again whenever the bundle changes or somebody else
+/// changes how its webhooks are reached. Never returns.
+///
+/// A configuration that somebody deletes stays deleted until the next start: deleting it is the
+/// way out when a webhook makes trouble.
+pub async fn keep(
+    client: Client,
+    design: &Design,
+    stage: Stage,
+    bundle: watch::Receiver<String>,
+    stored: &Stored,
+) {
+    match stage {
+        Stage::Mutate => {
+            keep_kind::<MutatingWebhookConfiguration>(client, design, stage, bundle, stored).await;
+        }
+        Stage::Validate => {
+            keep_kind::<ValidatingWebhookConfiguration>(client, design, stage, bundle, stored)
+                .await;
+        }
+    }
+}
+
+async fn keep_kind<K>(
+    client: Client,
+    design: &Design,
+    stage: Stage,
+    mut bundle: watch::Receiver<String>,
+    stored: &Stored,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+{
+    let api: Api<K> = Api::all(client);
+    let wanted = design.configuration(stage, &bundle.borrow_and_update());
+    apply(&api, design, stage, &wanted, stored).await;
+
+    let only_ours = watcher::Config::default().fields(&format!("metadata.name={}", design.name));
+    let mut events = watcher::watcher(api.clone(), only_ours).boxed();
+    let mut deleted = false;
+    loop {
+        tokio::select! {
+            event = events.try_next() => match event {
+                Ok(Some(Event::Apply(object) | Event::InitApply(object))) => {
+                    deleted = false;
+                    let found = serde_json::to_value(&object).unwrap_or_default();
+                    stored.put(stage, stored_bundle(&found));
+                    let wanted = design.configuration(stage, &bundle.borrow());
+                    if !reaches_us(&wanted, &found) {
+                        tracing::info!(
+                            configuration = design.name, stage = stage.as_str(),
+                            "somebody changed how the webhook is reached; applying it again"
+                        );
+                        tokio::time::sleep(PAUSE).await;
+                        apply(&api, design, stage, &wanted, stored).await;
+                    }
+                }
+                Ok(Some(Event::Delete(_))) => {
+                    deleted = true;
+                    stored.put(stage, None);
+                    tracing::warn!(
+                        configuration = design.name, stage = stage.as_str(),
+                        "the webhook configuration was deleted; it is created again at the next start"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, stage = stage.as_str(), "cannot watch the webhook configuration");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            changed = bundle.changed() => {
+                if changed.is_err() {
+                    // The sender lives as long as the program.
+                    return std::future::pending().await;
+                }
+                if !deleted {
+                    let wanted = design.configuration(stage, &bundle.borrow_and_update());
+                    apply(&api, design, stage, &wanted, stored).await;
+                }
+            }
+        }
+    }
+}
+
+/// Applies until it works.
+async fn apply<K>(api: &Api<K>, design: &Design, stage: Stage, wanted: &Value, stored: &Stored)
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Serialize,
+{
+    let params = PatchParams::apply(MANAGER).force();
+    loop {
+        match api
+            .patch(&design.name, &params, &Patch::Apply(wanted))
+            .await
+        {
+            Ok(object) => {
+                let found = serde_json::to_value(&object).unwrap_or_default();
+                stored.put(stage, stored_bundle(&found));
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error, configuration = design.name, stage = stage.as_str(),
+                    "cannot apply the webhook configuration"
+                );
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether every webhook that we want is there and is reached as we want.
+fn reaches_us(wanted: &Value, found: &Value) -> bool {
+    let there = client_configs(found);
+    client_configs(wanted).into_iter().all(|(name, wanted)| {
+        there
+            .iter()
+            .any(|(other, found)| *other == name && *found == wanted)
+    })
+}
+
+/// Removes both configurations; one that is not there is as good as removed.
+///
+/// # Errors
+/// The first refusal of the API server, after trying both.
+pub async fn remove(client: &Client, name: &str) -> Result<(), kube::Error> {
+    let params = DeleteParams::default();
+    let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    let first = gone(mutating.delete(name, &params).await.map(drop));
+    let second = gone(validating.delete(name, &params).await.map(drop));
+    first.and(second)
+}
+
+fn gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,258 @@
+//! The server: TLS, HTTP, limits. What is answered is in [`crate::admission`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request as HttpRequest, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use flux_rules::Context;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use time::OffsetDateTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::admission::{Answer, Request, Stage, invalid};
+use crate::certificates::{Served, provider};
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+
+/// Longest body: a review holds an object and its old self, up to 3 MiB each, and some more.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Bodies held at any time, in KiB: eight of the longest.
+const BODY_BUDGET: u32 = 64 * 1024;
+
+/// How long to wait for room in that budget, or for the rules: the API server gives up after two
+/// seconds, and no answer is worse than none of ours.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a client may take for the handshake, or for the head of a request.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long open requests may take to end after a request to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Pause after a failed accept, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What requests are answered with.
+#[derive(Debug)]
+pub struct App {
+    context: Context,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    budget: Semaphore,
+}
+
+impl App {
+    /// Answers with the rules in this context.
+    #[must_use]
+    pub fn new(context: Context, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Arc<Self> {
+        let budget = Semaphore::new(BODY_BUDGET as usize);
+        Arc::new(Self {
+            context,
+            metrics,
+            readiness,
+            budget,
+        })
+    }
+}
+
+/// The routes: `/mutate`, `/validate`, `/healthz`, `/readyz`, `/metrics`.
+pub fn router(app: Arc<App>) -> Router {
+    let mutate = |State(app): State<Arc<App>>, request: HttpRequest| async move {
+        review(app, Stage::Mutate, request).await
+    };
+    let validate = |State(app): State<Arc<App>>, request: HttpRequest| async move {
+        review(app, Stage::Validate, request).await
+    };
+    Router::new()
+        .route("/mutate", post(mutate))
+        .route("/validate", post(validate))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let missing = app.readiness.missing(OffsetDateTime::now_utc());
+    if missing.is_empty() {
+        "ok\n".into_response()
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{}\n", missing.join("\n")),
+        )
+            .into_response()
+    }
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
+}
+
+/// Answers a review. Whatever happens, the answer is a review with status 200.
+async fn review(app: Arc<App>, stage: Stage, request: HttpRequest) -> Response {
+    let started = Instant::now();
+    let (operation, answer) = match body(&app, request).await {
+        Ok(body) => match Request::read(&body) {
+            Ok(request) => {
+                let operation = request.operation().to_owned();
+                (operation, judge(&app, stage, request).await)
+            }
+            Err(answer) => (String::new(), *answer),
+        },
+        Err((code, message)) => (String::new(), invalid("", code, message)),
+    };
+    app.metrics
+        .answered(stage, &operation, &answer, started.elapsed());
+    Json(answer.body).into_response()
+}
+
+/// Reads a body within the limits; else says why not.
+async fn body(app: &App, request: HttpRequest) -> Result<axum::body::Bytes, (u16, &'static str)> {
+    let too_long = (413, "the AdmissionReview is longer than 8 MiB");
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+        .unwrap_or(BODY_LIMIT);
+    if length > BODY_LIMIT {
+        return Err(too_long);
+    }
+    let kibibytes = u32::try_from(length / 1024 + 1).unwrap_or(BODY_BUDGET);
+    let room = timeout(DEADLINE, app.budget.acquire_many(kibibytes)).await;
+    let Ok(Ok(_room)) = room else {
+        return Err((429, "too many admission reviews at once"));
+    };
+    let body: Body = request.into_body();
+    match timeout(HANDSHAKE, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(too_long),
+        Err(_) => Err((408, "the AdmissionReview did not arrive in time")),
+    }
+}
+
+/// Runs the rules apart from the connections: a panic or a slow rule concerns one request, which
+/// is let through. Rules are advice, not a boundary.
+async fn judge(app: &Arc<App>, stage: Stage, request: Request) -> Answer {
+    let request = Arc::new(request);
+    let work = tokio::task::spawn_blocking({
+        let (app, request) = (Arc::clone(app), Arc::clone(&request));
+        move || request.answer(stage, &app.context)
+    });
+    let answer = match timeout(DEADLINE, work).await {
+        Ok(Ok(answer)) => answer,
+        outcome => {
+            app.metrics.unjudged();
+            let object = request.object_name();
+            let (why, told) = match outcome {
+                Ok(_) => (
+                    "a rule panicked",
+                    "This object was not checked: a rule failed on it.",
+                ),
+                Err(_) => ("too slow", "This object was not checked: it took too long."),
+            };
+            tracing::error!(
+                object,
+                stage = stage.as_str(),
+                why,
+                "let through without a judgement"
+            );
+            request.allow(told)
+        }
+    };
+    if !answer.rules.is_empty() {
+        tracing::info!(
+            object = request.object_name(),
+            kind = answer.kind.map(flux_rules::Kind::name),
+            operation = request.operation(),
+            stage = stage.as_str(),
+            allowed = answer.allowed,
+            rules = answer.rules.join(","),
+            "reviewed"
+        );
+    }
+    answer
+}
+
+/// The TLS side: HTTP/2 and HTTP/1.1, with whatever certificate is served at the moment.
+///
+/// # Errors
+/// [`rustls::Error`] if the provider lacks the protocol versions.
+pub fn tls(served: Arc<Served>) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(served);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves until `stop` ends, then lets open requests end.
+pub async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted: io::Result<(TcpStream, SocketAddr)> = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Without it the small last segment of an answer waits some 40 ms for an acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let acceptor = acceptor.clone();
+        let service = TowerToHyperService::new(router.clone());
+        let watcher = connections.watcher();
+        tokio::spawn(async move {
+            let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => stream,
+                // Probes and scanners end here too.
+                Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => return tracing::debug!("TLS handshake timed out"),
+            };
+            let mut builder = Builder::new(TokioExecutor::new());
+            builder
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HANDSHAKE);
+            builder.http2().timer(TokioTimer::new());
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection.into_owned()).await {
+                tracing::debug!(error, "connection failed");
+            }
+        });
+    }
+    drop(listener);
+    if timeout(DRAIN, connections.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not end in time");
+    }
+}
