@@ -1,1 +1,48 @@
-//! Under construction.
+//! `kubectl flux`: authors, inspects and drives Flux resources from a terminal.
+//!
+//! Commands, flags, texts, streams and exit codes are those of the Flux CLI, so that scripts and
+//! habits carry over. Layout: [`cli`] holds the command tree and turns arguments into values,
+//! `commands` has one file per verb and kind, `cluster` is the only module that talks to the API
+//! server, `output` the only one that writes to the terminal.
+//!
+//! Nothing here reconciles anything: controllers do, and this program asks them to and waits.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub mod cli;
+mod cluster;
+mod commands;
+mod complete;
+mod context;
+mod error;
+mod kind;
+mod output;
+mod wait;
+
+/// Version of this program, with the `v` that Flux puts before it.
+const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// Runs the program with the given arguments, the first being the name it was called by.
+///
+/// Data goes to standard output, everything said to the person to standard error. The code is 0
+/// on success and 1 on any failure, as with Flux.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if complete::called_by_kubectl(&args) {
+        args.insert(1, complete::COMMAND.into());
+    }
+    let outcome = match cli::parse(&args) {
+        Ok(cli) => commands::run(cli),
+        Err(stop) => return stop.report(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe has seen enough: that is no failure of ours.
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

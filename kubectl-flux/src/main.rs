@@ -1,3 +1,7 @@
-//! Entry point.
+//! Entry point of `kubectl flux`; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kubectl_flux::run(std::env::args_os())
+}

@@ -1,0 +1,162 @@
+//! The command tree: what can be typed, before anything is done about it.
+//!
+//! The flags follow pflag, which Flux and kubectl use: a switch takes `--flag` or `--flag=false`,
+//! the next word is the value of a flag even when it begins with a dash, the last of a repeated
+//! flag counts. clap has other defaults, so [`command`] adapts the tree in one pass.
+
+mod errors;
+mod global;
+pub(crate) mod values;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, Command as Tree, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub(crate) use global::{Global, SecretText};
+
+use crate::{commands, complete, output};
+
+/// Everything that was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flux",
+    about = "Command line utility for assembling Kubernetes CD pipelines the GitOps way",
+    version = concat!("version ", env!("CARGO_PKG_VERSION")),
+    disable_version_flag = true,
+    args_override_self = true,
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// Print the version and exit
+    #[arg(short = 'v', long = "version", action = ArgAction::Version)]
+    _version: Option<bool>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check the cluster: Kubernetes version, controllers, resource definitions
+    Check(commands::check::Args),
+    /// Print a completion script for a shell
+    Completion(commands::completion::Args),
+    /// Create or update resources, or print their manifests
+    Create(Box<commands::create::Args>),
+    /// Show the events of Flux resources
+    Events(commands::events::Args),
+    /// List resources and their state
+    Get(commands::get::Args),
+    /// Print the manifests of the controllers
+    Install(commands::install::Args),
+    /// Ask for a reconciliation now and wait for its outcome
+    #[command(subcommand)]
+    Reconcile(commands::reconcile::Reconcile),
+    /// Show the versions of this program and of the controllers
+    Version(commands::version::Args),
+    /// Candidates for the last of the given words
+    #[command(name = complete::COMMAND, hide = true)]
+    Complete(complete::Args),
+}
+
+/// Why the arguments lead to no command: help was asked for, or they make no sense.
+pub struct Stop {
+    text: String,
+    is_help: bool,
+}
+
+impl Stop {
+    /// Prints help to standard output, or the mistake to standard error, and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        if !self.is_help {
+            output::failure(&self.text);
+            return ExitCode::FAILURE;
+        }
+        match output::data(&self.text) {
+            Err(error) if !error.is_broken_pipe() => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// The whole tree with pflag's habits; documentation and completion are made from it too.
+pub fn command() -> Tree {
+    like_pflag(Cli::command())
+}
+
+/// Parses the arguments, the first being the name the program was called by.
+pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
+    let mut tree = command().bin_name(called_as(args));
+    let matches = tree
+        .try_get_matches_from_mut(args)
+        .map_err(|error| stop(&error, &tree))?;
+    Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &tree))
+}
+
+/// The global flags among words that need not make a complete command; used by completion.
+pub(crate) fn global_of(words: &[String]) -> Global {
+    let mut tree = command().ignore_errors(true);
+    let args = std::iter::once("flux").chain(words.iter().map(String::as_str));
+    tree.try_get_matches_from_mut(args)
+        .ok()
+        .and_then(|matches| Global::from_arg_matches(&matches).ok())
+        .unwrap_or_default()
+}
+
+fn stop(error: &clap::Error, tree: &Tree) -> Stop {
+    match errors::describe(error, tree) {
+        errors::Description::Help(text) => Stop {
+            text,
+            is_help: true,
+        },
+        errors::Description::Mistake(text) => Stop {
+            text,
+            is_help: false,
+        },
+    }
+}
+
+/// How usage lines name the program: kubectl starts `kubectl-x` when `kubectl x` is typed.
+fn called_as(args: &[OsString]) -> String {
+    let name = args
+        .first()
+        .and_then(|path| Path::new(path).file_stem())
+        .map_or_else(
+            || "flux".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+    match name.strip_prefix("kubectl-") {
+        Some(plugin) => format!("kubectl {}", plugin.replace('_', "-")),
+        None => name,
+    }
+}
+
+fn like_pflag(tree: Tree) -> Tree {
+    tree.mut_args(like_pflag_arg).mut_subcommands(like_pflag)
+}
+
+fn like_pflag_arg(arg: Arg) -> Arg {
+    if arg.is_positional() {
+        return arg;
+    }
+    match arg.get_action() {
+        ArgAction::SetTrue => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_value("false")
+            .default_missing_value("true")
+            .value_name("bool")
+            .hide_default_value(true)
+            .value_parser(ValueParser::new(values::boolean)),
+        ArgAction::Set | ArgAction::Append => arg.allow_hyphen_values(true),
+        _ => arg,
+    }
+}
+
+#[cfg(test)]
+mod tests;

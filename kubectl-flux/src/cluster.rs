@@ -1,0 +1,335 @@
+//! The API server, as the commands see it. No other module sends requests.
+
+mod config;
+mod errors;
+mod object;
+
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+pub(crate) use config::context_namespace;
+pub(crate) use errors::{ClusterError, chain, hint};
+pub(crate) use object::{ConditionView, View};
+
+use crate::VERSION;
+use crate::cli::Global;
+use crate::kind::Kind;
+
+/// Name under which the API server books our writes.
+const FIELD_MANAGER: &str = "kubectl-flux";
+/// Objects per page of a list: bounds what one answer costs the API server and us.
+const PAGE: u32 = 500;
+
+/// Which namespaces a request covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    /// One namespace.
+    Namespace(&'a str),
+    /// All of them.
+    All,
+}
+
+/// What a list is restricted to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Selection<'a> {
+    /// Label selector in kubectl's syntax.
+    pub(crate) labels: Option<&'a str>,
+    /// Field selector in kubectl's syntax.
+    pub(crate) fields: Option<&'a str>,
+}
+
+/// A connection to the API server.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+}
+
+impl Cluster {
+    /// Builds the client. The server is not contacted yet.
+    ///
+    /// # Errors
+    /// If no cluster is configured, or the configuration cannot be used.
+    pub(crate) async fn connect(global: &Global) -> Result<Self, ClusterError> {
+        install_tls_provider();
+        let mut config = config::load(global).await?;
+        if let Ok(agent) = format!("kubectl-flux/{VERSION}").parse() {
+            config.headers.push((http_header(), agent));
+        }
+        let client = Client::try_from(config).map_err(ClusterError::from)?;
+        Ok(Self { client })
+    }
+
+    /// The objects of a kind.
+    pub(crate) fn objects(&self, kind: Kind, scope: Scope<'_>) -> Api<DynamicObject> {
+        self.dynamic(&kind.resource(), scope)
+    }
+
+    /// The objects of any resource.
+    pub(crate) fn dynamic(&self, resource: &ApiResource, scope: Scope<'_>) -> Api<DynamicObject> {
+        match scope {
+            Scope::Namespace(name) => Api::namespaced_with(self.client.clone(), name, resource),
+            Scope::All => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// The objects of a built-in kind that live in namespaces.
+    pub(crate) fn typed<K>(&self, scope: Scope<'_>) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        match scope {
+            Scope::Namespace(name) => Api::namespaced(self.client.clone(), name),
+            Scope::All => Api::all(self.client.clone()),
+        }
+    }
+
+    /// One object, or `None` if there is none of that name.
+    pub(crate) async fn find(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        self.try_get(&kind.resource(), namespace, name)
+            .await
+            .map_err(|error| ClusterError::of(kind, error))
+    }
+
+    /// One object of any resource that lives in namespaces, or `None`.
+    pub(crate) async fn find_resource(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        Ok(self.try_get(resource, namespace, name).await?)
+    }
+
+    async fn try_get(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+    ) -> kube::Result<Option<DynamicObject>> {
+        match self
+            .dynamic(resource, Scope::Namespace(namespace))
+            .get(name)
+            .await
+        {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if errors::is_missing_object(&status) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One object; its absence is an error that says where such an object does exist.
+    pub(crate) async fn get(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<DynamicObject, ClusterError> {
+        match self.find(kind, namespace, name).await? {
+            Some(object) => Ok(object),
+            None => Err(ClusterError::NotFound {
+                what: format!("{} {name:?} not found", kind.crd_name()),
+                namespace: namespace.to_owned(),
+                elsewhere: self.namespaces_with(kind, name).await,
+            }),
+        }
+    }
+
+    /// Namespaces that have an object of that kind and name. Best effort: it serves a hint, and
+    /// whoever may not list the whole cluster gets none.
+    pub(crate) async fn namespaces_with(&self, kind: Kind, name: &str) -> Vec<String> {
+        let fields = format!("metadata.name={name}");
+        let selection = Selection {
+            fields: Some(&fields),
+            labels: None,
+        };
+        let objects = self
+            .list(kind, Scope::All, selection)
+            .await
+            .unwrap_or_default();
+        objects
+            .into_iter()
+            .filter_map(|object| object.metadata.namespace)
+            .collect()
+    }
+
+    /// All objects of a kind that fit, in pages.
+    pub(crate) async fn list(
+        &self,
+        kind: Kind,
+        scope: Scope<'_>,
+        selection: Selection<'_>,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        pages(&self.objects(kind, scope), selection)
+            .await
+            .map_err(|error| ClusterError::of(kind, error))
+    }
+
+    /// Lists several kinds at once; the answers are in the order of the kinds.
+    pub(crate) async fn list_each(
+        &self,
+        kinds: &[Kind],
+        scope: Scope<'_>,
+        selection: Selection<'_>,
+    ) -> Vec<(Kind, Result<Vec<DynamicObject>, ClusterError>)> {
+        join_all(
+            kinds
+                .iter()
+                .map(|kind| async move { (*kind, self.list(*kind, scope, selection).await) }),
+        )
+        .await
+    }
+
+    /// All objects of a built-in namespaced kind that fit.
+    pub(crate) async fn list_typed<K>(
+        &self,
+        scope: Scope<'_>,
+        selection: Selection<'_>,
+    ) -> Result<Vec<K>, ClusterError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        Ok(pages(&self.typed::<K>(scope), selection).await?)
+    }
+
+    /// Sets an annotation, leaving everything else alone.
+    pub(crate) async fn annotate(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        (key, value): (&str, &str),
+    ) -> Result<DynamicObject, ClusterError> {
+        let patch = json!({ "metadata": { "annotations": { key: value } } });
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        self.objects(kind, Scope::Namespace(namespace))
+            .patch(name, &params, &Patch::Merge(patch))
+            .await
+            .map_err(|error| ClusterError::of(kind, error))
+    }
+
+    /// Creates an object.
+    pub(crate) async fn create(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        object: &DynamicObject,
+    ) -> Result<DynamicObject, ClusterError> {
+        Ok(self
+            .dynamic(resource, Scope::Namespace(namespace))
+            .create(&write_params(), object)
+            .await?)
+    }
+
+    /// Replaces an object; `None` if somebody else wrote to it since it was read.
+    pub(crate) async fn replace(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+        object: &DynamicObject,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        match self
+            .dynamic(resource, Scope::Namespace(namespace))
+            .replace(name, &write_params(), object)
+            .await
+        {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Version of the API server, such as `v1.36.1`.
+    pub(crate) async fn server_version(&self) -> Result<String, ClusterError> {
+        Ok(self.client.apiserver_version().await?.git_version)
+    }
+
+    /// The definitions of all Flux resources, whichever program installed them.
+    pub(crate) async fn flux_definitions(
+        &self,
+    ) -> Result<Vec<CustomResourceDefinition>, ClusterError> {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let mut all = pages(&api, Selection::default()).await?;
+        all.retain(|definition| definition.spec.group.ends_with(".toolkit.fluxcd.io"));
+        Ok(all)
+    }
+
+    /// The Deployments of a namespace that carry Flux's label.
+    pub(crate) async fn flux_deployments(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<Deployment>, ClusterError> {
+        let labels = Some("app.kubernetes.io/part-of=flux");
+        self.list_typed(
+            Scope::Namespace(namespace),
+            Selection {
+                labels,
+                fields: None,
+            },
+        )
+        .await
+    }
+
+    /// Names of all namespaces.
+    pub(crate) async fn namespaces(&self) -> Result<Vec<String>, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let all = pages(&api, Selection::default()).await?;
+        Ok(all
+            .into_iter()
+            .filter_map(|namespace| namespace.metadata.name)
+            .collect())
+    }
+}
+
+/// Reads a list to its end, page by page.
+async fn pages<K>(api: &Api<K>, selection: Selection<'_>) -> kube::Result<Vec<K>>
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let mut params = ListParams::default().limit(PAGE);
+    params.label_selector = selection.labels.map(str::to_owned);
+    params.field_selector = selection.fields.map(str::to_owned);
+    let mut all = Vec::new();
+    loop {
+        let page = api.list(&params).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn write_params() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+/// Makes ring the provider of TLS. A provider that is there already does as well.
+pub(crate) fn install_tls_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn http_header() -> http::HeaderName {
+    http::header::USER_AGENT
+}

@@ -1,0 +1,183 @@
+//! What the API server or the way to it got wrong, as one line that says what to do.
+
+use kube::core::Status;
+
+use crate::kind::Kind;
+
+/// Failure of a request, or of what comes before it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClusterError {
+    /// Neither kubeconfig nor service account.
+    #[error(
+        "no Kubernetes cluster is configured: give --kubeconfig, set KUBECONFIG, or create \
+         ~/.kube/config"
+    )]
+    NoConfig,
+    /// The kubeconfig cannot be used.
+    #[error("kubeconfig: {0}")]
+    Kubeconfig(String),
+    /// A flag about the cluster has a value that cannot be used.
+    #[error("--{flag}: {reason}")]
+    Flag {
+        /// Name without dashes.
+        flag: &'static str,
+        /// What is wrong with the value.
+        reason: String,
+    },
+    /// There is no such object.
+    #[error("{what} in {namespace:?} namespace{}", hint(.elsewhere))]
+    NotFound {
+        /// What was looked for.
+        what: String,
+        /// Where.
+        namespace: String,
+        /// Namespaces that have such an object.
+        elsewhere: Vec<String>,
+    },
+    /// The API server does not serve the kind.
+    #[error(
+        "the cluster does not know {0} in version v1; install the resource definitions: \
+         kubectl flux install --export | kubectl apply --server-side -f -"
+    )]
+    UnknownKind(&'static str),
+    /// The API server does not accept who we are.
+    #[error("the API server does not accept the credentials ({0}); renew those of the kubeconfig")]
+    Unauthorized(String),
+    /// The API server refused, in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// The request did not get an answer.
+    #[error("cannot talk to the API server: {0}")]
+    Unreachable(String),
+}
+
+/// Where the object could have been meant to be.
+pub(crate) fn hint(elsewhere: &[String]) -> String {
+    match elsewhere {
+        [] => String::new(),
+        [one] => format!(" (it exists in {one:?})"),
+        many => format!(" (it exists in {})", many.join(", ")),
+    }
+}
+
+impl ClusterError {
+    /// Like `From`, but a missing resource is told as a kind that is not installed.
+    pub(super) fn of(kind: Kind, error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 404 && !is_missing_object(status) => {
+                Self::UnknownKind(kind.name())
+            }
+            _ => error.into(),
+        }
+    }
+}
+
+impl From<kube::Error> for ClusterError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 401 => Self::Unauthorized(status.message),
+            kube::Error::Api(status) => Self::Refused(message(&status)),
+            kube::Error::Auth(error) => Self::Kubeconfig(chain(&error)),
+            kube::Error::Service(error) => Self::Unreachable(chain(error.as_ref())),
+            kube::Error::HyperError(error) => Self::Unreachable(chain(&error)),
+            kube::Error::RustlsTls(error) => Self::Kubeconfig(chain(&error)),
+            error => Self::Unreachable(chain(&error)),
+        }
+    }
+}
+
+/// Whether a 404 is about the object, and not about a resource the server does not serve.
+pub(super) fn is_missing_object(status: &Status) -> bool {
+    status.code == 404
+        && status
+            .details
+            .as_ref()
+            .is_some_and(|details| !details.name.is_empty())
+}
+
+/// An answer without text still has a code.
+fn message(status: &Status) -> String {
+    match status.message.trim() {
+        "" => format!("the API server answered with code {}", status.code),
+        text => text.to_owned(),
+    }
+}
+
+/// An error and its causes, each said once: many libraries repeat the cause in their own text.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::ClusterError;
+    use crate::kind::Kind;
+
+    fn api(code: u16, message: &str, name: Option<&str>) -> kube::Error {
+        let details = name.map(|name| serde_json::from_value(json!({ "name": name })).unwrap());
+        kube::Error::Api(Box::new(Status {
+            code,
+            message: message.into(),
+            details,
+            ..Status::default()
+        }))
+    }
+
+    #[test]
+    fn a_kind_that_is_not_served_is_told_from_an_object_that_is_not_there() {
+        let error = ClusterError::of(Kind::Kustomization, api(404, "404 page not found", None));
+        assert!(
+            matches!(error, ClusterError::UnknownKind("Kustomization")),
+            "{error}"
+        );
+        let error = ClusterError::of(Kind::Kustomization, api(404, "x not found", Some("x")));
+        assert_eq!(error.to_string(), "x not found");
+    }
+
+    #[test]
+    fn the_words_of_the_server_are_kept() {
+        let error = ClusterError::from(api(403, "x is forbidden: because", None));
+        assert_eq!(error.to_string(), "x is forbidden: because");
+        assert_eq!(
+            ClusterError::from(api(500, "", None)).to_string(),
+            "the API server answered with code 500"
+        );
+    }
+
+    #[test]
+    fn absence_names_the_places_where_the_object_is() {
+        let error = |elsewhere: &[&str]| {
+            ClusterError::NotFound {
+                what: "Kustomization \"x\" not found".into(),
+                namespace: "a".into(),
+                elsewhere: elsewhere.iter().map(|s| (*s).to_owned()).collect(),
+            }
+            .to_string()
+        };
+        assert_eq!(
+            error(&[]),
+            "Kustomization \"x\" not found in \"a\" namespace"
+        );
+        assert_eq!(
+            error(&["b"]),
+            "Kustomization \"x\" not found in \"a\" namespace (it exists in \"b\")"
+        );
+        assert_eq!(
+            error(&["b", "c"]),
+            "Kustomization \"x\" not found in \"a\" namespace (it exists in b, c)"
+        );
+    }
+}

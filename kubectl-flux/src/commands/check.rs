@@ -1,0 +1,291 @@
+//! `check`: whether the cluster has what Flux needs, and what of it is there.
+//!
+//! It reports what it finds, whichever program installed it: with upstream's controllers it names
+//! those, with ours ours.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+use super::version::containers;
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::error::Error;
+use crate::kind::Kind;
+use crate::output;
+
+/// Oldest Kubernetes that works, as a range that admits its pre-releases, and in numbers.
+const KUBERNETES: (&str, (u64, u64)) = (">=1.33.0-0", (1, 33));
+
+/// Flags of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Check only what has to be there before an installation
+    #[arg(long)]
+    pre: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    context.block_on(async {
+        let cluster = context.cluster().await?;
+        output::action("checking prerequisites");
+        let kubernetes = check_kubernetes(&cluster.server_version().await?);
+        if args.pre {
+            if kubernetes {
+                output::success("prerequisites checks passed");
+            }
+            return verdict(kubernetes);
+        }
+        let deployments = cluster.flux_deployments(context.namespace()).await?;
+        describe_distribution(&deployments);
+        let controllers = check_controllers(&deployments, context.namespace());
+        let definitions = check_definitions(&cluster).await?;
+        let passed = kubernetes && controllers && definitions;
+        if passed {
+            output::success("all checks passed");
+        }
+        verdict(passed)
+    })
+}
+
+fn verdict(passed: bool) -> Result<(), Error> {
+    if passed { Ok(()) } else { Err(Error::Check) }
+}
+
+/// `git_version` is like `v1.36.1` or `v1.35.2-gke.100`.
+fn check_kubernetes(git_version: &str) -> bool {
+    let version = git_version.trim_start_matches('v');
+    let (range, oldest) = KUBERNETES;
+    let passed = major_minor(version).is_some_and(|found| found >= oldest);
+    if passed {
+        output::success(format!("Kubernetes {version} {range}"));
+    } else {
+        output::failure(format!(
+            "Kubernetes version {git_version} does not match {range}"
+        ));
+    }
+    passed
+}
+
+fn major_minor(version: &str) -> Option<(u64, u64)> {
+    let mut parts = version.split('.');
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?;
+    let digits = minor
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(minor.len());
+    Some((major, minor.get(..digits)?.parse().ok()?))
+}
+
+fn describe_distribution(deployments: &[Deployment]) {
+    let Some(labels) = deployments
+        .iter()
+        .find_map(|found| found.metadata.labels.as_ref())
+    else {
+        return;
+    };
+    output::action("checking version in cluster");
+    if let Some(version) = labels.get("app.kubernetes.io/version") {
+        output::success(format!("distribution: flux-{version}"));
+    }
+    let bootstrapped = labels.contains_key(flux_api::names::OWNER_NAME_LABEL);
+    output::success(format!("bootstrapped: {bootstrapped}"));
+}
+
+/// Controllers may also run outside the cluster, where they cannot be seen from here: that there
+/// are none is worth a word and no failure.
+fn check_controllers(deployments: &[Deployment], namespace: &str) -> bool {
+    output::action("checking controllers");
+    if deployments.is_empty() {
+        output::warning(format!(
+            "no controllers are installed in the {namespace:?} namespace; those that run outside \
+             the cluster cannot be seen from here"
+        ));
+        return true;
+    }
+    let mut passed = true;
+    for deployment in deployments {
+        let name = deployment.metadata.name.as_deref().unwrap_or_default();
+        match not_ready(deployment) {
+            None => output::success(format!("{name}: deployment ready")),
+            Some(reason) => {
+                passed = false;
+                output::failure(format!("{name}: deployment not ready: {reason}"));
+            }
+        }
+        for (_, image) in containers(deployment) {
+            output::action(image);
+        }
+    }
+    passed
+}
+
+/// Why a Deployment is not what its specification says.
+fn not_ready(deployment: &Deployment) -> Option<String> {
+    let wanted = deployment.spec.replicas.unwrap_or(1);
+    let Some(status) = &deployment.status else {
+        return Some("no status yet".to_owned());
+    };
+    if status.observed_generation < deployment.metadata.generation {
+        return Some("its last change has not been acted upon".to_owned());
+    }
+    let (updated, available) = (
+        status.updated_replicas.unwrap_or_default(),
+        status.available_replicas.unwrap_or_default(),
+    );
+    if updated < wanted || available < wanted {
+        return Some(format!(
+            "{available} of {wanted} replicas are available, {updated} are new"
+        ));
+    }
+    None
+}
+
+async fn check_definitions(cluster: &Cluster) -> Result<bool, Error> {
+    output::action("checking crds");
+    let definitions = cluster.flux_definitions().await?;
+    let mut passed = true;
+    for kind in Kind::ALL {
+        let name = kind.crd_name();
+        if !definitions
+            .iter()
+            .any(|found| found.metadata.name.as_ref() == Some(&name))
+        {
+            passed = false;
+            output::failure(format!(
+                "{name}: not installed; kubectl flux install --export prints it"
+            ));
+        }
+    }
+    for definition in &definitions {
+        match describe_definition(definition) {
+            Ok(line) => output::success(line),
+            Err(line) => {
+                passed = false;
+                output::failure(line);
+            }
+        }
+    }
+    Ok(passed)
+}
+
+/// `name/version`, with the stored version and the others that are served.
+fn describe_definition(definition: &CustomResourceDefinition) -> Result<String, String> {
+    let name = definition.metadata.name.as_deref().unwrap_or_default();
+    let status = definition.status.as_ref();
+    let stored = status
+        .and_then(|status| status.stored_versions.as_deref())
+        .unwrap_or_default();
+    let Some(current) = stored.last() else {
+        return Err(format!("no stored versions for {name}"));
+    };
+    let conditions = status
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
+    let established = conditions
+        .iter()
+        .any(|c| c.type_ == "Established" && c.status == "True");
+    if !established {
+        return Err(format!("{name}/{current}: not established yet"));
+    }
+    let others: Vec<&str> = definition
+        .spec
+        .versions
+        .iter()
+        .filter(|version| version.served && version.name != *current)
+        .map(|version| version.name.as_str())
+        .collect();
+    if !definition
+        .spec
+        .versions
+        .iter()
+        .any(|version| version.served && version.name == *current)
+    {
+        return Err(format!("{name}/{current}: stored but not served"));
+    }
+    Ok(match others.as_slice() {
+        [] => format!("{name}/{current}"),
+        others => format!("{name}/{current} (also served: {})", others.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn versions_of_kubernetes() {
+        for (text, expected) in [
+            ("1.36.1", Some((1, 36))),
+            ("1.33.0-alpha.1", Some((1, 33))),
+            ("1.35+", Some((1, 35))),
+            ("x", None),
+        ] {
+            assert_eq!(major_minor(text), expected, "{text}");
+        }
+        assert!(check_kubernetes("v1.33.0-rc.1"));
+        assert!(!check_kubernetes("v1.32.9"));
+        assert!(!check_kubernetes(""));
+    }
+
+    fn deployment(status: Value) -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": {"name": "sync-operator", "generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn deployments() {
+        let ready = json!({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert_eq!(not_ready(&deployment(ready)), None);
+        let old = json!({"observedGeneration": 1, "updatedReplicas": 2, "availableReplicas": 2});
+        assert!(not_ready(&deployment(old)).is_some());
+        let few = json!({"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 1});
+        assert_eq!(
+            not_ready(&deployment(few)).unwrap(),
+            "1 of 2 replicas are available, 1 are new"
+        );
+    }
+
+    fn definition(stored: &[&str], served: &[(&str, bool)]) -> CustomResourceDefinition {
+        let versions: Vec<Value> = served
+            .iter()
+            .map(|(name, served)| json!({"name": name, "served": served, "storage": false}))
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "x.flux"},
+            "spec": {"group": "flux", "names": {"kind": "X", "plural": "xs"},
+                     "scope": "Namespaced", "versions": versions},
+            "status": {"storedVersions": stored,
+                       "conditions": [{"type": "Established", "status": "True"}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn definitions() {
+        let only = definition(&["v1"], &[("v1", true)]);
+        assert_eq!(describe_definition(&only).unwrap(), "x.flux/v1");
+        let old = definition(&["v1beta2", "v1"], &[("v1", true), ("v1beta2", true)]);
+        assert_eq!(
+            describe_definition(&old).unwrap(),
+            "x.flux/v1 (also served: v1beta2)"
+        );
+        let gone = definition(&["v1beta1"], &[("v1", true), ("v1beta1", false)]);
+        assert!(
+            describe_definition(&gone)
+                .unwrap_err()
+                .contains("not served")
+        );
+        let none = definition(&[], &[("v1", true)]);
+        assert_eq!(
+            describe_definition(&none).unwrap_err(),
+            "no stored versions for x.flux"
+        );
+    }
+}

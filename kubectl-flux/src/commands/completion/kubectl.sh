@@ -1,0 +1,3 @@
+#!/bin/sh
+# kubectl runs this for the completion of `kubectl flux`.
+exec kubectl flux __complete "$@"

@@ -1,0 +1,71 @@
+//! Everything the program writes: data to standard output, words to standard error.
+//!
+//! The symbols and streams are Flux's; scripts separate the two by redirection.
+
+pub(crate) mod human;
+pub(crate) mod manifest;
+pub(crate) mod progress;
+pub(crate) mod table;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use crate::error::Error;
+
+/// Writes data (manifests, tables, versions) to standard output.
+///
+/// # Errors
+/// If standard output cannot be written, such as a full disk or a pipe nobody reads.
+pub(crate) fn data(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Error::Output)
+}
+
+/// Says that something is being done.
+pub(crate) fn action(message: impl Display) {
+    say("\u{25ba}", &message);
+}
+
+/// Says that something is being made.
+pub(crate) fn generate(message: impl Display) {
+    say("\u{271a}", &message);
+}
+
+/// Says that something is being waited for.
+pub(crate) fn waiting(message: impl Display) {
+    say("\u{25ce}", &message);
+}
+
+/// Says that something worked.
+pub(crate) fn success(message: impl Display) {
+    say("\u{2714}", &message);
+}
+
+/// Says what deserves attention and stops nothing.
+pub(crate) fn warning(message: impl Display) {
+    say("\u{26a0}\u{fe0f}", &message);
+}
+
+/// Says that something failed.
+pub(crate) fn failure(message: impl Display) {
+    say("\u{2717}", &message);
+}
+
+/// Writes a line without a symbol to standard error.
+pub(crate) fn note(message: impl Display) {
+    write_line(&message.to_string());
+}
+
+fn say(symbol: &str, message: &dyn Display) {
+    write_line(&format!("{symbol} {message}"));
+}
+
+fn write_line(line: &str) {
+    // One write per line keeps lines of parallel programs apart. When standard error is gone there
+    // is nobody left to tell.
+    let _ = io::stderr()
+        .lock()
+        .write_all(format!("{line}\n").as_bytes());
+}

@@ -1,0 +1,179 @@
+//! Waiting for controllers: what one state of an object means, and the watch that feeds it.
+//!
+//! A wait ends as soon as the outcome is known. That a controller will retry does not change the
+//! outcome of what was asked for: the person learns the reason now, not after the timeout.
+
+mod assess;
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, pin_mut};
+use kube::api::DynamicObject;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::time::{Instant, sleep, sleep_until};
+
+pub(crate) use assess::Goal;
+use assess::{Verdict, assess};
+
+use crate::cluster::{self, Cluster, Scope};
+use crate::error::Error;
+use crate::kind::Kind;
+use crate::output;
+use crate::output::progress::Progress;
+
+/// How long a controller that runs may take to pick something up; after that, the person is told
+/// that perhaps none does.
+const PICK_UP: Duration = Duration::from_secs(10);
+/// Pause between reads for those who may read an object but not watch it.
+const POLL: Duration = Duration::from_secs(2);
+
+/// An object that is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// Its namespace.
+    pub(crate) namespace: &'a str,
+    /// Its name.
+    pub(crate) name: &'a str,
+}
+
+impl std::fmt::Display for Target<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} {}/{}",
+            self.kind.name(),
+            self.namespace,
+            self.name
+        )
+    }
+}
+
+/// Watches the object until `goal` is reached, and returns the state that reached it.
+///
+/// # Errors
+/// If a controller reports that it failed, if the object is deleted, or if nothing is decided
+/// within `timeout`; then with the last thing known.
+pub(crate) async fn until(
+    cluster: &Cluster,
+    target: Target<'_>,
+    goal: &Goal<'_>,
+    timeout: Duration,
+) -> Result<DynamicObject, Error> {
+    let states = states(cluster, target);
+    pin_mut!(states);
+    let progress = Progress::start();
+    let deadline = Instant::now() + timeout;
+    let pick_up = sleep(PICK_UP);
+    pin_mut!(pick_up);
+    let mut told = false;
+    let mut picked_up = false;
+    let mut last = "its state is not known yet".to_owned();
+    loop {
+        let state = tokio::select! {
+            () = sleep_until(deadline) => return Err(Error::Timeout {
+                waited: flux_api::go_string(timeout),
+                what: target.to_string(),
+                last: if picked_up { last } else { unattended(target) },
+            }),
+            () = &mut pick_up, if !told => {
+                told = true;
+                if !picked_up {
+                    progress.interrupt(|| output::warning(unattended(target)));
+                }
+                continue;
+            }
+            state = states.next() => state,
+        };
+        match state {
+            None => return Err(Error::Deleted(target.to_string())),
+            Some(State::Gone) => return Err(Error::Deleted(target.to_string())),
+            Some(State::Unknown(reason)) => last = reason,
+            Some(State::Seen(object)) => match assess(&object, goal) {
+                Verdict::Reached => return Ok(*object),
+                Verdict::Failed { reason, message } => {
+                    return Err(Error::Reconciliation {
+                        subject: target.kind.subject().to_owned(),
+                        reason,
+                        message,
+                    });
+                }
+                Verdict::Pending { attended, state } => {
+                    picked_up |= attended;
+                    progress.show(&state);
+                    last = state;
+                }
+            },
+        }
+    }
+}
+
+fn unattended(target: Target<'_>) -> String {
+    format!(
+        "no controller has picked up {target} yet: is the one for {} running?",
+        target.kind.group()
+    )
+}
+
+/// What is learned about the object over time.
+enum State {
+    Seen(Box<DynamicObject>),
+    Gone,
+    /// The API server could not be asked just now.
+    Unknown(String),
+}
+
+/// States of the object: by a watch, or by reading again and again where watching is forbidden.
+fn states<'a>(cluster: &'a Cluster, target: Target<'a>) -> impl Stream<Item = State> + 'a {
+    let api = cluster.objects(target.kind, Scope::Namespace(target.namespace));
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", target.name));
+    let mut seen = false;
+    let watched = watcher(api, config)
+        .default_backoff()
+        .filter_map(move |event| {
+            let state = match event {
+                Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                    seen = true;
+                    Some(Ok(State::Seen(Box::new(object))))
+                }
+                // A first list without the object means that it is gone already.
+                Ok(watcher::Event::InitDone) if !seen => Some(Ok(State::Gone)),
+                Ok(watcher::Event::Delete(_)) => Some(Ok(State::Gone)),
+                Ok(watcher::Event::Init | watcher::Event::InitDone) => None,
+                Err(error) if is_forbidden(&error) => Some(Err(())),
+                Err(error) => Some(Ok(State::Unknown(cluster::chain(&error)))),
+            };
+            futures::future::ready(state)
+        });
+    // The first refusal ends the watch; what follows are plain reads.
+    watched
+        .scan((), |(), state| futures::future::ready(state.ok()))
+        .chain(polled(cluster, target))
+}
+
+fn polled<'a>(cluster: &'a Cluster, target: Target<'a>) -> impl Stream<Item = State> + 'a {
+    futures::stream::unfold(Duration::ZERO, move |pause| async move {
+        sleep(pause).await;
+        let state = match cluster
+            .find(target.kind, target.namespace, target.name)
+            .await
+        {
+            Ok(Some(object)) => State::Seen(Box::new(object)),
+            Ok(None) => State::Gone,
+            Err(error) => State::Unknown(error.to_string()),
+        };
+        Some((state, POLL))
+    })
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status,
+        watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    status.is_forbidden()
+}

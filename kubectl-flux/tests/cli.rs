@@ -1,0 +1,490 @@
+//! The built program without a cluster: streams, exit codes, exported bytes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// The program in an environment without a cluster.
+fn flux(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flux"));
+    command
+        .args(args)
+        .env_remove("FLUX_SYSTEM_NAMESPACE")
+        .env_remove("FLUX_NS_FOLLOWS_KUBE_CONTEXT")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .env("HOME", "/nonexistent")
+        .env("KUBECONFIG", "/nonexistent/config");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    flux(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Runs an export and compares standard output byte by byte; gives standard error.
+fn exports(golden: &str, args: &[&str]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(golden);
+    let expected = std::fs::read_to_string(path).unwrap();
+    let output = run(args);
+    let stderr = text(&output.stderr).to_owned();
+    assert!(output.status.success(), "{stderr}");
+    assert_eq!(text(&output.stdout), expected);
+    stderr
+}
+
+/// Runs a command that has to fail, with nothing on standard output.
+fn fails(args: &[&str], message: &str) {
+    let output = run(args);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+    assert!(
+        stderr.contains(&format!("\u{2717} {message}")),
+        "{args:?}: {stderr}"
+    );
+    assert_eq!(text(&output.stdout), "", "{args:?}");
+}
+
+#[test]
+fn exports_of_the_walk() {
+    let url = "--url=ssh://git@github.com/papafrancky/k8s-kind-apps.git";
+    exports(
+        "source_git.yaml",
+        &[
+            "create",
+            "source",
+            "git",
+            "k8s-kind-apps",
+            url,
+            "--branch=main",
+            "--secret-ref=k8s-kind-apps",
+            "--namespace=foo",
+            "--export",
+        ],
+    );
+    exports(
+        "kustomization.yaml",
+        &[
+            "create",
+            "kustomization",
+            "foo",
+            "--source=GitRepository/k8s-kind-apps.foo",
+            "--path=./foo",
+            "--prune=true",
+            "--namespace=foo",
+            "--export",
+        ],
+    );
+    exports(
+        "image_repository.yaml",
+        &[
+            "create",
+            "image",
+            "repository",
+            "agnhost",
+            "--image=registry.k8s.io/e2e-test-images/agnhost",
+            "--interval=5m",
+            "--namespace=foo",
+            "--export",
+        ],
+    );
+    exports(
+        "image_update.yaml",
+        &[
+            "create",
+            "image",
+            "update",
+            "agnhost",
+            "--namespace=foo",
+            "--git-repo-ref=k8s-kind-apps",
+            "--git-repo-path=./foo",
+            "--checkout-branch=main",
+            "--author-name=FluxCD",
+            "--author-email=19983231-papafrancky@users.noreply.github.com",
+            "--commit-template={{range .Updated.Images}}{{println .}}{{end}}",
+            "--export",
+        ],
+    );
+}
+
+#[test]
+fn a_policy_is_exported_and_its_author_advised() {
+    let policy = |pattern: &'static str| {
+        [
+            "create",
+            "image",
+            "policy",
+            "agnhost",
+            "--image-ref=agnhost",
+            "--namespace=foo",
+            "--select-numeric",
+            "asc",
+            pattern,
+            "--export",
+        ]
+    };
+    exports("image_policy.yaml", &policy(r"--filter-regex=\d\.\d\d"));
+    let advised = run(&policy(r"--filter-regex=\d\.\d"));
+    assert!(advised.status.success());
+    let stderr = text(&advised.stderr);
+    assert!(
+        stderr.lines().count() > 0,
+        "a pattern without anchors deserves advice"
+    );
+    assert!(
+        stderr
+            .lines()
+            .all(|line| line.starts_with("\u{26a0}\u{fe0f} [IP")),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn exports_with_every_flag() {
+    exports(
+        "source_git_all.yaml",
+        &[
+            "create",
+            "source",
+            "git",
+            "podinfo",
+            "--url=https://github.com/stefanprodan/podinfo",
+            "--branch=main",
+            "--commit=c5d0b1f1b9b5c9d6cbcd1de9d3b8b2d4c5a3c1a0",
+            "--secret-ref=podinfo",
+            "--proxy-secret-ref=proxy",
+            "--provider=generic",
+            "--recurse-submodules",
+            "--ignore-paths=!.git,docs/",
+            "--sparse-checkout-paths=deploy,charts",
+            "--fetch-timeout=90s",
+            "--interval=1h",
+            "--label=team=web,a=b",
+            "--export",
+        ],
+    );
+    exports(
+        "kustomization_all.yaml",
+        &[
+            "create",
+            "ks",
+            "apps",
+            "-n",
+            "prod",
+            "--source=ocirepository/apps",
+            "--path=..",
+            "--health-check=Deployment/web.prod,HelmRelease/db.prod",
+            "--health-check-timeout=3m",
+            "--depends-on=infra",
+            "--depends-on=flux-system/crds",
+            "--service-account=deployer",
+            "--decryption-provider=sops",
+            "--decryption-secret=keys",
+            "--target-namespace=prod",
+            "--kubeconfig-secret-ref=remote",
+            "--retry-interval=30s",
+            "--interval=600s",
+            "--export",
+        ],
+    );
+    exports(
+        "image_policy_semver.yaml",
+        &[
+            "create",
+            "image",
+            "policy",
+            "podinfo",
+            "--image-ref=podinfo",
+            "--select-semver=>=1.0.0",
+            "--reflect-digest=Always",
+            "--interval=10m",
+            "--export",
+        ],
+    );
+    exports(
+        "secret_git.yaml",
+        &[
+            "create",
+            "secret",
+            "git",
+            "apps",
+            "-n",
+            "foo",
+            "--url=https://example.com/o/r",
+            "-u",
+            "git",
+            "-p",
+            "123",
+            "--export",
+        ],
+    );
+}
+
+#[test]
+fn an_scp_address_becomes_a_url() {
+    let output = run(&[
+        "create",
+        "source",
+        "git",
+        "x",
+        "--url=git@github.com:o/r.git",
+        "--branch=main",
+        "--secret-ref=x",
+        "--export",
+    ]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).ends_with("  url: ssh://git@github.com/o/r.git\n"));
+    assert!(text(&output.stderr).contains("using ssh://git@github.com/o/r.git"));
+}
+
+#[test]
+fn mistakes_end_with_code_1_and_say_what_is_wrong() {
+    fails(&["create", "source", "git", "--export"], "name is required");
+    fails(
+        &["create", "source", "git", "x", "--export"],
+        "url is required",
+    );
+    fails(
+        &[
+            "create",
+            "source",
+            "git",
+            "x",
+            "--url=https://a/b",
+            "--export",
+        ],
+        "a Git ref is required, use one of the following: --branch, --tag, --commit, --ref-name \
+         or --tag-semver",
+    );
+    fails(
+        &[
+            "create",
+            "source",
+            "git",
+            "x",
+            "--url=ssh://a/b",
+            "--branch=m",
+            "--ca-file=f",
+            "--export",
+        ],
+        "specifying a CA file is not supported for Git over SSH",
+    );
+    fails(&["create", "ks", "x", "--export"], "source is required");
+    fails(
+        &["create", "image", "repository", "x", "--export"],
+        "an image repository (--image) is required",
+    );
+    fails(
+        &[
+            "create",
+            "image",
+            "repository",
+            "x",
+            "--image=a/b:v1",
+            "--export",
+        ],
+        "unable to parse image value: ",
+    );
+    fails(
+        &["create", "ks", "Foo", "--source=a"],
+        "name 'Foo' is invalid, it should adhere to",
+    );
+    fails(
+        &["get", "ks", "-n", "Foo"],
+        "namespace must be a valid DNS label: \"Foo\"",
+    );
+    fails(
+        &["get", "helmreleases"],
+        "unknown command \"helmreleases\" for \"flux get\"",
+    );
+    fails(&["reconcile", "ks"], "Kustomization name is required");
+    fails(
+        &["events", "--types=Bad"],
+        "type 'Bad' not supported. Supported types are Normal, Warning",
+    );
+    fails(
+        &["events", "--for=pod/x"],
+        "'pod' is not a recognized Flux kind",
+    );
+    fails(&["install"], "install prints manifests: ");
+}
+
+#[test]
+fn names_that_kubernetes_accepts_are_accepted() {
+    for name in ["a", "my.app"] {
+        let output = run(&["create", "ks", name, "--source=a", "--export"]);
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn words_that_mean_nothing_are_named() {
+    let output = run(&[
+        "create",
+        "ks",
+        "x",
+        "--source=a",
+        "--prune",
+        "true",
+        "--export",
+    ]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("  prune: true\n"));
+    assert!(text(&output.stderr).contains("ignored argument \"true\""));
+}
+
+#[test]
+fn without_a_cluster_the_remedy_is_told() {
+    fails(&["get", "all"], "no Kubernetes cluster is configured");
+    fails(&["check"], "no Kubernetes cluster is configured");
+    fails(
+        &["get", "ks", "--server=https://127.0.0.1:1", "--timeout=5s"],
+        "cannot talk to the API server: ",
+    );
+}
+
+#[test]
+fn the_namespace_comes_from_flag_environment_or_context() {
+    let export = ["create", "ks", "x", "--source=a", "--export"];
+    let namespace = |command: &mut Command| {
+        let output = command.output().unwrap();
+        let line = text(&output.stdout)
+            .lines()
+            .find(|line| line.contains("  namespace: "));
+        line.unwrap().trim().to_owned()
+    };
+    assert_eq!(namespace(&mut flux(&export)), "namespace: flux-system");
+    let mut by_environment = flux(&export);
+    by_environment.env("FLUX_SYSTEM_NAMESPACE", "gitops");
+    assert_eq!(namespace(&mut by_environment), "namespace: gitops");
+    let mut by_flag = flux(&export);
+    by_flag
+        .env("FLUX_SYSTEM_NAMESPACE", "gitops")
+        .args(["-n", "foo"]);
+    assert_eq!(namespace(&mut by_flag), "namespace: foo");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let config = "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n\
+                  - name: a\n  context: {cluster: c, user: u, namespace: team-a}\n\
+                  - name: b\n  context: {cluster: c, user: u, namespace: team-b}\n";
+    std::fs::write(&file, config).unwrap();
+    let mut by_context = flux(&export);
+    // Files of the list that do not exist are skipped.
+    by_context.env("KUBECONFIG", format!("/nonexistent/x:{}", file.display()));
+    by_context.arg("--ns-follows-kube-context");
+    assert_eq!(namespace(&mut by_context), "namespace: team-a");
+    by_context.args(["--context", "b"]);
+    assert_eq!(namespace(&mut by_context), "namespace: team-b");
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for args in [
+        &["--help"][..],
+        &["get", "--help"],
+        &[],
+        &["get"],
+        &["--version"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(
+            !output.stdout.is_empty() && output.stderr.is_empty(),
+            "{args:?}"
+        );
+    }
+    let version = format!("v{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        text(&run(&["version", "--client"]).stdout),
+        format!("flux: {version}\n")
+    );
+    let json = run(&["version", "--client", "-o", "json"]);
+    assert_eq!(
+        text(&json.stdout),
+        format!("{{\n  \"flux\": \"{version}\"\n}}\n")
+    );
+}
+
+#[test]
+fn the_version_is_told_at_once() {
+    // The reach for a release build is 10 ms; a debug build on a busy machine is given more, which
+    // still notices a client or a runtime that is started for nothing.
+    let quickest = (0..10)
+        .map(|_| {
+            let start = Instant::now();
+            run(&["version", "--client"]);
+            start.elapsed()
+        })
+        .min();
+    assert!(quickest < Some(Duration::from_millis(60)), "{quickest:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    use std::process::Stdio;
+    let mut child = flux(&["install", "--export"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn completion_scripts_and_candidates() {
+    for shell in ["bash", "zsh", "fish", "powershell", "kubectl"] {
+        let output = run(&["completion", shell]);
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("__complete"), "{shell}");
+    }
+    let candidates = |words: &[&str]| {
+        let mut args = vec!["__complete"];
+        args.extend(words);
+        text(&run(&args).stdout).to_owned()
+    };
+    assert!(candidates(&["re"]).starts_with("reconcile\t"));
+    assert!(candidates(&["get", "ima"]).starts_with("images\t"));
+    assert!(candidates(&["get", "--all-n"]).starts_with("--all-namespaces\t"));
+    assert_eq!(
+        candidates(&["create", "image", "policy", "x", "--select-numeric", ""]),
+        "asc\ndesc\n:4\n"
+    );
+    assert_eq!(
+        candidates(&["create", "image", "policy", "--select-alpha=d"]),
+        "--select-alpha=desc\n:4\n"
+    );
+    assert_eq!(
+        candidates(&["get", "ks", ""]),
+        ":4\n",
+        "no cluster, no names, no noise"
+    );
+}
+
+#[test]
+fn installed_manifests_fit_the_flags() {
+    let output = run(&[
+        "install",
+        "--export",
+        "--registry=localhost:5000",
+        "-n",
+        "gitops",
+    ]);
+    assert!(output.status.success());
+    let manifests = text(&output.stdout);
+    assert!(manifests.starts_with("---\n# "));
+    let image = format!(
+        "image: localhost:5000/sync-operator:v{}\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(manifests.contains(&image));
+    assert!(manifests.contains("kind: CustomResourceDefinition\n"));
+    assert!(manifests.contains("  namespace: gitops\n"));
+}
