@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 pub(crate) use assess::Goal;
 use assess::{Verdict, assess};
 
-use crate::cluster::{self, Cluster, Scope};
+use crate::cluster::{self, Cluster, Scope, View};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
@@ -50,7 +50,8 @@ impl std::fmt::Display for Target<'_> {
     }
 }
 
-/// Watches the object until `goal` is reached, and returns the state that reached it.
+/// Watches the object until `goal` is reached, and returns the state that reached it. `before` is
+/// the object as it was when the wait began: a status that changes since is a sign of life.
 ///
 /// # Errors
 /// If a controller reports that it failed, if the object is deleted, or if nothing is decided
@@ -59,6 +60,7 @@ pub(crate) async fn until(
     cluster: &Cluster,
     target: Target<'_>,
     goal: &Goal<'_>,
+    before: &DynamicObject,
     timeout: Duration,
 ) -> Result<DynamicObject, Error> {
     let states = states(cluster, target);
@@ -100,7 +102,7 @@ pub(crate) async fn until(
                     });
                 }
                 Verdict::Pending { attended, state } => {
-                    picked_up |= attended;
+                    picked_up |= attended || object.at("/status") != before.at("/status");
                     progress.show(&state);
                     last = state;
                 }

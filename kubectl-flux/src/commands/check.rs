@@ -6,7 +6,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::version::containers;
+use super::version::{containers, distribution};
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Error;
@@ -85,8 +85,8 @@ fn describe_distribution(deployments: &[Deployment]) {
         return;
     };
     output::action("checking version in cluster");
-    if let Some(version) = labels.get("app.kubernetes.io/version") {
-        output::success(format!("distribution: flux-{version}"));
+    if let Some(name) = distribution(deployments) {
+        output::success(format!("distribution: {name}"));
     }
     let bootstrapped = labels.contains_key(flux_api::names::OWNER_NAME_LABEL);
     output::success(format!("bootstrapped: {bootstrapped}"));

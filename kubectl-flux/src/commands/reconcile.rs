@@ -137,13 +137,13 @@ async fn request(cluster: &Cluster, target: Target<'_>, context: &Context) -> Re
     ));
     // The time in nanoseconds is Flux's token, and different for each request.
     let token = jiff::Timestamp::now().to_string();
-    cluster
+    let before = cluster
         .annotate(kind, namespace, name, (names::REQUESTED_AT, &token))
         .await?;
     output::success(format!("{} annotated", kind.name()));
     output::waiting(format!("waiting for {} reconciliation", kind.name()));
     let goal = Goal::Handled { token: &token };
-    let object = wait::until(cluster, target, &goal, context.timeout()).await?;
+    let object = wait::until(cluster, target, &goal, &before, context.timeout()).await?;
     output::success(achieved(kind, &object));
     Ok(())
 }

@@ -10,6 +10,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, manifest};
 
+/// Names by which the controllers of this project are told from upstream's.
+const OUR_DEPLOYMENTS: [&str; 2] = ["sync-operator", "admission-webhook"];
+
 /// Flags of `version`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -60,23 +63,30 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 
 /// The distribution, then the controllers by name.
 fn of_cluster(deployments: &[Deployment]) -> Vec<(String, String)> {
-    let label = |deployment: &Deployment| {
-        deployment
-            .metadata
-            .labels
-            .as_ref()?
-            .get("app.kubernetes.io/version")
-            .cloned()
-    };
-    let distribution = deployments.iter().find_map(label);
     let mut controllers: BTreeMap<String, String> = BTreeMap::new();
     for deployment in deployments {
         for (name, image) in containers(deployment) {
             controllers.insert(name.to_owned(), tag(image).to_owned());
         }
     }
-    let distribution = distribution.map(|version| ("distribution".to_owned(), version));
+    let distribution = distribution(deployments).map(|name| ("distribution".to_owned(), name));
     distribution.into_iter().chain(controllers).collect()
+}
+
+/// What is installed, by name and version: `flux-v2.9.0` for upstream's.
+pub(super) fn distribution(deployments: &[Deployment]) -> Option<String> {
+    let name = |deployment: &Deployment| deployment.metadata.name.clone();
+    let is_ours = deployments
+        .iter()
+        .filter_map(name)
+        .any(|name| OUR_DEPLOYMENTS.contains(&name.as_str()));
+    let label = |deployment: &Deployment| {
+        let labels = deployment.metadata.labels.as_ref()?;
+        labels.get("app.kubernetes.io/version").cloned()
+    };
+    let version = deployments.iter().find_map(label)?;
+    let project = if is_ours { "flux-sync" } else { "flux" };
+    Some(format!("{project}-{version}"))
 }
 
 /// Name and image of each container; the name of the Deployment where there is only one.
@@ -149,7 +159,7 @@ mod tests {
         ];
         let found = of_cluster(&deployments);
         let expected = [
-            ("distribution", "v2.9.0"),
+            ("distribution", "flux-v2.9.0"),
             ("bare", "latest"),
             ("kustomize-controller", "v1.9.4"),
             ("source-controller", "v1.9.1"),

@@ -32,7 +32,7 @@ pub(super) enum Verdict {
     },
     /// Nothing final yet.
     Pending {
-        /// Whether a controller has shown signs of life since the goal was set.
+        /// Whether the state shows by itself that a controller has seen what is waited for.
         attended: bool,
         /// What is going on.
         state: String,
@@ -43,7 +43,7 @@ pub(super) enum Verdict {
 pub(super) fn assess(object: &DynamicObject, goal: &Goal<'_>) -> Verdict {
     match goal {
         Goal::Handled { token } if !is_handled(object, token) => Verdict::Pending {
-            attended: is_working(object),
+            attended: false,
             state: describe(object),
         },
         Goal::Handled { .. } => judge(object, |_| true),
@@ -83,15 +83,15 @@ fn judge(object: &DynamicObject, is_final: impl Fn(&str) -> bool) -> Verdict {
     {
         return failed(stalled.reason, stalled.message);
     }
-    let pending = Verdict::Pending {
-        attended: is_working(object),
+    let pending = |attended| Verdict::Pending {
+        attended,
         state: describe(object),
     };
     let Some(ready) = object.condition(names::READY) else {
-        return pending;
+        return pending(false);
     };
     if !is_current(ready.observed_generation) {
-        return pending;
+        return pending(false);
     }
     let is_reconciling = object
         .condition(names::RECONCILING)
@@ -101,7 +101,7 @@ fn judge(object: &DynamicObject, is_final: impl Fn(&str) -> bool) -> Verdict {
     } else if ready.is_false() && is_final(ready.reason) {
         failed(ready.reason, ready.message)
     } else {
-        pending
+        pending(true)
     }
 }
 
@@ -111,23 +111,6 @@ fn is_waiting_for_others(reason: &str) -> bool {
         reason,
         "DependencyNotReady" | "ArtifactFailed" | "Progressing" | "ProgressingWithRetry"
     )
-}
-
-/// Whether a controller says that it is at work on the object as it is now.
-fn is_working(object: &DynamicObject) -> bool {
-    object
-        .condition(names::RECONCILING)
-        .is_some_and(|condition| {
-            condition.is_true()
-                && condition
-                    .observed_generation
-                    .is_none_or(|seen| Some(seen) == object.metadata.generation)
-        })
-        || object.condition(names::READY).is_some_and(|ready| {
-            ready
-                .observed_generation
-                .is_some_and(|seen| Some(seen) == object.metadata.generation)
-        })
 }
 
 /// The state in one line, for the spinner and for the end of a wait that was too short.

@@ -70,7 +70,7 @@ pub(super) async fn apply_and_wait(
         namespace: &draft.namespace,
         name: &draft.name,
     };
-    let object = wait::until(cluster, target, &Goal::Current, context.timeout()).await?;
+    let object = wait::until(cluster, target, &Goal::Current, &object, context.timeout()).await?;
     for line in report(&object) {
         match line {
             Ok(line) => output::success(line),
