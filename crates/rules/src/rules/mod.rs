@@ -19,6 +19,7 @@ pub(crate) static GROUPS: &[&[Rule]] = &[
     image_policy::choice::RULES,
     image_policy::filter::RULES,
     image_policy::keys::RULES,
+    image_policy::preview::RULES,
     image_policy::digest::RULES,
     image_update_automation::git::RULES,
     kustomization::build::RULES,

@@ -136,7 +136,7 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 /// A repository whose newest tags are not its greatest numbers.
-const AGNHOST: &str = "
+pub(super) const AGNHOST: &str = "
 kind: ImageRepository
 metadata: {name: agnhost, namespace: apps}
 status:

@@ -55,7 +55,7 @@ pub(crate) const RULES: &[Rule] = &[
             Example::bad(
                 "{metadata: {annotations: {nginx.ingress.kubernetes.io/rewrite-target: /}}, spec: {rules: [{http: {paths: [{path: '/foo(/|$)(.*)', pathType: Prefix}]}}]}}",
                 &[
-                    r#"rewrite-target "/" drops what path "/foo(/|$)(.*)" captures: every request goes to "/". If a shell expanded $2: quote the here-document (<<'EOF') or write \$2; in Flux substitution, $${2}."#,
+                    r#"rewrite-target "/" drops what path "/foo(/|$)(.*)" captures: every request goes to "/". If a shell expanded $2: quote the here-document (<<'EOF') or write \$2."#,
                 ],
             ),
             Example::good(
@@ -189,8 +189,7 @@ fn unused_groups(subject: Subject<'_>, context: &Context, report: &mut Report<'_
                 &target_pointer(),
                 format!(
                     "rewrite-target {} drops what path {} captures: every request goes to {}. If a \
-                     shell expanded $2: quote the here-document (<<'EOF') or write \\$2; in Flux \
-                     substitution, $${{2}}.",
+                     shell expanded $2: quote the here-document (<<'EOF') or write \\$2.",
                     quote(target),
                     quote(entry.path),
                     quote(target)
