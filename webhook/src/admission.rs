@@ -150,7 +150,11 @@ impl Request {
         };
         let mut rules = Vec::new();
         let mut content = if denied {
-            rules.extend(review.findings.iter().map(|finding| finding.rule));
+            let told = review
+                .findings
+                .iter()
+                .filter(|finding| finding.severity > Severity::Note);
+            rules.extend(told.map(|finding| finding.rule));
             json!({
                 "allowed": false,
                 "status": {

@@ -127,7 +127,9 @@ impl Args {
     /// The filter of the log; an unreadable one counts as `info`.
     #[must_use]
     pub fn log_filter(&self) -> EnvFilter {
-        EnvFilter::try_new(&self.log_level).unwrap_or_else(|_| EnvFilter::new("info"))
+        // The client logs every refusal as an error, which is for its caller to judge.
+        let quiet = format!("{},kube_client::client::builder=off", self.log_level);
+        EnvFilter::try_new(quiet).unwrap_or_else(|_| EnvFilter::new("info"))
     }
 }
 

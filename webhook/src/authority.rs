@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::certificates::{Authority, CertificateError};
+use crate::install::reason;
 
 /// Name of the Secret.
 pub const SECRET: &str = "admission-webhook-ca";
@@ -30,12 +31,12 @@ const ATTEMPTS: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The API server did not answer as hoped.
-    #[error("cannot keep the authority in Secret {namespace}/{SECRET}: {source}")]
+    #[error("cannot keep the authority in Secret {namespace}/{SECRET}: {}", reason(.error))]
     Api {
         /// Namespace of the Secret
         namespace: String,
         /// The answer
-        source: kube::Error,
+        error: Box<kube::Error>,
     },
     /// A certificate could not be made.
     #[error(transparent)]
@@ -177,9 +178,9 @@ pub async fn ensure(
     now: OffsetDateTime,
 ) -> Result<State, AuthorityError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let api = |source| AuthorityError::Api {
+    let api = |error| AuthorityError::Api {
         namespace: namespace.to_owned(),
-        source,
+        error: Box::new(error),
     };
     for _ in 0..ATTEMPTS {
         let found = secrets.get_opt(SECRET).await.map_err(api)?;

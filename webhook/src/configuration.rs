@@ -71,13 +71,14 @@ impl Design {
     }
 
     fn flux(&self, stage: Stage, bundle: &str) -> Value {
-        let plurals =
-            |kinds: &[Kind]| -> Vec<String> { kinds.iter().map(|kind| plural(*kind)).collect() };
         let rule = |kinds: &[Kind]| {
+            // The kinds of one rule share a group.
+            let groups: Vec<&str> = kinds.iter().take(1).map(|kind| kind.group()).collect();
+            let resources: Vec<String> = kinds.iter().map(|kind| plural(*kind)).collect();
             json!({
-                "apiGroups": kinds.first().map(|kind| kind.group()),
+                "apiGroups": groups,
                 "apiVersions": ["v1", "v1beta2", "v1beta1"],
-                "resources": plurals(kinds),
+                "resources": resources,
                 "operations": ["CREATE", "UPDATE"],
                 "scope": "Namespaced",
             })
@@ -264,6 +265,7 @@ mod tests {
                 "kustomizations"
             ]
         );
+        assert_eq!(rules[0]["apiGroups"], json!(["source.toolkit.fluxcd.io"]));
         assert!(
             rules
                 .iter()

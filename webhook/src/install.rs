@@ -27,6 +27,9 @@ const MANAGER: &str = "admission-webhook";
 /// "within seconds".
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Longest pause while the API server keeps refusing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// What the API server really holds: the bundle of each configuration.
 #[derive(Debug, Default)]
 pub struct Stored {
@@ -163,8 +166,9 @@ where
     K: Resource + Clone + Debug + DeserializeOwned + Serialize,
 {
     let params = PatchParams::apply(MANAGER).force();
+    let mut pause = PAUSE;
     loop {
-        match api
+        let error = match api
             .patch(&design.name, &params, &Patch::Apply(wanted))
             .await
         {
@@ -173,14 +177,24 @@ where
                 stored.put(stage, stored_bundle(&found));
                 return;
             }
-            Err(error) => {
-                tracing::warn!(
-                    %error, configuration = design.name, stage = stage.as_str(),
-                    "cannot apply the webhook configuration"
-                );
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+            Err(error) => error,
+        };
+        tracing::warn!(
+            error = reason(&error),
+            configuration = design.name,
+            stage = stage.as_str(),
+            "cannot apply the webhook configuration"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What the API server says, without the debug form of its whole status.
+pub(crate) fn reason(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        other => other.to_string(),
     }
 }
 

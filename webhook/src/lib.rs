@@ -129,7 +129,8 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
             stop.await;
             tasks.shutdown().await;
             if let Err(error) = install::remove(&client, &name).await {
-                tracing::error!(%error, name, "cannot remove the webhook configurations");
+                let error = install::reason(&error);
+                tracing::error!(error, name, "cannot remove the webhook configurations");
             }
         };
         server::serve(listener, server::tls(served)?, server::router(app), stop).await;
