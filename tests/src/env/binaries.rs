@@ -55,7 +55,7 @@ impl Binaries {
         }
         let own = env::current_exe().context("cannot find this program")?;
         let step = Step::start("building operator, webhook and plugin");
-        let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let output = cargo()
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             // The whole workspace with a selection of programs: the features of dependencies are
             // then those of `cargo run` and `cargo test --workspace`, and nothing builds twice.
@@ -82,6 +82,30 @@ impl Binaries {
             plugin: find(PLUGIN)?,
         })
     }
+}
+
+/// cargo as a person would call it. `cargo run` and `cargo test` tell programs about the package
+/// that they belong to; build scripts (ring's) that look at the same variables would run again,
+/// and everything above them would be compiled again.
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_about_a_package) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    const PREFIXES: [&str; 4] = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ];
+    const NAMES: [&str; 3] = ["CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    NAMES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// The profile that a program in cargo's target folder was built with: tests are in
@@ -123,6 +147,14 @@ mod tests {
         ] {
             assert_eq!(profile(Path::new(program)), expected);
         }
+    }
+
+    #[test]
+    fn keeps_what_a_person_sets_for_cargo() {
+        assert!(is_about_a_package("CARGO_PKG_VERSION"));
+        assert!(is_about_a_package("CARGO_MANIFEST_DIR"));
+        assert!(!is_about_a_package("CARGO_TARGET_DIR"));
+        assert!(!is_about_a_package("CARGO_HOME"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod command;
 mod git_server;
+mod programs;
 mod registry;
 mod sandbox;
 mod seed;
