@@ -3,6 +3,7 @@
 //! Not for http(s) remotes: their client brings its own proxy support.
 
 use std::io;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -144,9 +145,23 @@ async fn socks5(stream: &mut TcpStream, host: &str, port: u16, proxy: &Proxy) ->
         ([5, _], _) => return Err(io::Error::other("it wants another way of authentication")),
         _ => return Err(io::Error::other("it does not speak SOCKS5")),
     }
-    let length = u8::try_from(host.len()).map_err(|_| io::Error::other("host name too long"))?;
-    let mut request = vec![5, 1, 0, 3, length];
-    request.extend_from_slice(host.as_bytes());
+    let mut request = vec![5, 1, 0];
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => {
+            request.push(1);
+            request.extend_from_slice(&address.octets());
+        }
+        Ok(IpAddr::V6(address)) => {
+            request.push(4);
+            request.extend_from_slice(&address.octets());
+        }
+        Err(_) => {
+            let length =
+                u8::try_from(host.len()).map_err(|_| io::Error::other("host name too long"))?;
+            request.extend_from_slice(&[3, length]);
+            request.extend_from_slice(host.as_bytes());
+        }
+    }
     request.extend_from_slice(&port.to_be_bytes());
     stream.write_all(&request).await?;
     let mut answer = [0; 4];

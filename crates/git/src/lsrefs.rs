@@ -52,7 +52,7 @@ async fn over_ssh(remote: &Remote, prefixes: &[String]) -> Result<Listing, GitEr
             channel.send(Bytes::from_static(FLUSH)).await.ok();
             channel.finish().await;
         } else {
-            let said = String::from_utf8_lossy(channel.stderr()).into_owned();
+            let said = String::from_utf8_lossy(&channel.take_stderr()).into_owned();
             if let Some(meaning) = said::meaning(remote, Purpose::Read, &said) {
                 return Err(meaning);
             }

@@ -217,7 +217,9 @@ impl<'a> Snapshot<'a> {
     fn entry(&self, root: &Tree<'_>, path: &str) -> Result<(Oid, ObjectType), GitError> {
         match root.get_path(Path::new(path)) {
             Ok(entry) => match entry.kind() {
+                Some(_) if entry.filemode() == i32::from(FileMode::Link) => Err(self.no_path(path)),
                 Some(kind @ (ObjectType::Tree | ObjectType::Blob)) => Ok((entry.id(), kind)),
+                // A submodule.
                 _ => Err(self.no_path(path)),
             },
             Err(error) if error.code() == git2::ErrorCode::NotFound => Err(self.no_path(path)),

@@ -97,9 +97,9 @@ impl Channel {
         self.write.eof().await.ok();
     }
 
-    /// What came on standard error so far, up to a limit.
-    pub(crate) fn stderr(&self) -> &[u8] {
-        &self.stderr
+    /// What came on standard error since the last call, up to a limit.
+    pub(crate) fn take_stderr(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.stderr)
     }
 
     fn take(&mut self, message: Option<ChannelMsg>) {

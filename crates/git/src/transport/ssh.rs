@@ -51,6 +51,15 @@ struct Stream {
     rest: Bytes,
 }
 
+impl Stream {
+    /// Notes what the server wrote to standard error; whether it was anything.
+    fn hear(&mut self) -> bool {
+        let said = self.channel.take_stderr();
+        self.session.hear(&said);
+        !said.is_empty()
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.rest.is_empty() {
@@ -59,7 +68,10 @@ impl Read for Stream {
                 .block_on(async { Ok(self.channel.next().await) });
             match next.map_err(|error| report(&self.session, error))? {
                 Some(bytes) => self.rest = bytes,
-                None => return Ok(0),
+                None => {
+                    self.hear();
+                    return Ok(0);
+                }
             }
         }
         let count = self.rest.len().min(buffer.len());
@@ -75,8 +87,8 @@ impl Write for Stream {
         match self.session.block_on(self.channel.send(data)) {
             Ok(()) => Ok(bytes.len()),
             // The server's last words explain more than "closed".
-            Err(error) if self.channel.stderr().is_empty() => Err(report(&self.session, error)),
-            Err(error) => Err(io::Error::other(error.to_string())),
+            Err(error) if self.hear() => Err(io::Error::other(error.to_string())),
+            Err(error) => Err(report(&self.session, error)),
         }
     }
 
@@ -87,6 +99,6 @@ impl Write for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.session.hear(self.channel.stderr());
+        self.hear();
     }
 }

@@ -1,0 +1,338 @@
+//! Committing and pushing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use flux_git::keys::{self, Algorithm};
+use flux_git::{
+    Author, BoxError, CommitContent, Edit, ErrorKind, GitError, Push, Reference, SigningKey,
+};
+
+use crate::support::sshd::{Access, Sshd};
+use crate::support::{Client, Repo, run, secret};
+
+fn push(branch: &str, edit: Edit) -> Push {
+    Push {
+        base: Reference::Branch("main".to_owned()),
+        branch: branch.to_owned(),
+        refspec: None,
+        path: Some("apps".to_owned()),
+        select: |path| path.ends_with(".yaml"),
+        author: Author {
+            name: "flux".to_owned(),
+            email: "flux@example.com".to_owned(),
+        },
+        signing: None,
+        options: Vec::new(),
+        edit,
+    }
+}
+
+/// Appends a line to `apps/a.yaml`, unless it is there.
+fn append(line: &'static str) -> Edit {
+    Box::new(move |files| {
+        let path = "apps/a.yaml".to_owned();
+        let text = String::from_utf8(files[&path].to_vec())?;
+        if text.contains(line) {
+            return Ok(None);
+        }
+        let edits = vec![(path, Bytes::from(format!("{text}{line}\n")))];
+        Ok(Some(CommitContent {
+            edits,
+            message: format!("add {line}"),
+        }))
+    })
+}
+
+/// Objects in a mirror's loose storage.
+fn loose(client: &Client) -> String {
+    run("git", &["count-objects"], &client.mirror())
+}
+
+#[tokio::test]
+async fn commits_once_and_then_finds_nothing_to_do() {
+    let repo = Repo::new();
+    let before = repo.rev("main");
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    let client = Client::new();
+    let pushed = client
+        .git
+        .commit_and_push(&remote, push("main", append("x: 1")))
+        .await
+        .unwrap();
+    assert_eq!(pushed.commit.as_ref(), Some(&repo.rev("main")));
+    assert_eq!(
+        (pushed.message.as_str(), pushed.branch.as_str()),
+        ("add x: 1", "main")
+    );
+    assert_eq!(pushed.base.id, before);
+    assert_eq!(repo.show("main:apps/a.yaml"), "a: 1\nx: 1");
+    let shown = run(
+        "git",
+        &["log", "-1", "--format=%an|%ae|%cn|%P|%B", "main"],
+        &repo.bare(),
+    );
+    assert_eq!(
+        shown,
+        format!("flux|flux@example.com|flux|{before}|add x: 1")
+    );
+    assert_eq!(loose(&client), "0 objects, 0 kilobytes");
+    let again = client
+        .git
+        .commit_and_push(&remote, push("main", append("x: 1")))
+        .await
+        .unwrap();
+    assert_eq!((again.commit, again.base.id), (None, repo.rev("main")));
+    // An edit that changes nothing is nothing to do either.
+    let same: Edit = Box::new(|files| {
+        let edits = files
+            .iter()
+            .map(|(path, bytes)| (path.clone(), bytes.clone()))
+            .collect();
+        Ok(Some(CommitContent {
+            edits,
+            message: "same".to_owned(),
+        }))
+    });
+    assert_eq!(
+        client
+            .git
+            .commit_and_push(&remote, push("main", same))
+            .await
+            .unwrap()
+            .commit,
+        None
+    );
+    let failing: Edit = Box::new(|_| Err(BoxError::from("bad marker in apps/a.yaml")));
+    let error = client
+        .git
+        .commit_and_push(&remote, push("main", failing))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::Edit, "bad marker in apps/a.yaml")
+    );
+}
+
+#[tokio::test]
+async fn a_read_only_key_is_named_and_nothing_piles_up() {
+    let repo = Repo::new();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Read)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    let client = Client::new();
+    for _ in 0..3 {
+        let error = client
+            .git
+            .commit_and_push(&remote, push("main", append("x: 1")))
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Permission, "{text}");
+        for part in [
+            key.fingerprint.as_str(),
+            "org/app on 127.0.0.1",
+            "\"Allow write access\"",
+            "marked as read only",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+    assert_eq!(loose(&client), "0 objects, 0 kilobytes");
+    assert_eq!(
+        run("git", &["rev-list", "--all", "--count"], &client.mirror()),
+        "1"
+    );
+}
+
+#[tokio::test]
+async fn racing_pushes_all_arrive() {
+    let repo = Repo::new();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    // Two processes' worth of caches, two automations each.
+    let clients = [Client::new(), Client::new()];
+    let lines = [["a1: 1", "a2: 1"], ["b1: 1", "b2: 1"]];
+    let mut tasks = tokio::task::JoinSet::new();
+    for (client, lines) in clients.iter().zip(lines) {
+        for line in lines {
+            let (git, remote) = (client.git.clone(), remote.clone());
+            tasks.spawn(async move {
+                git.commit_and_push(&remote, push("main", append(line)))
+                    .await
+            });
+        }
+    }
+    while let Some(pushed) = tasks.join_next().await {
+        assert!(pushed.unwrap().unwrap().commit.is_some());
+    }
+    let text = repo.show("main:apps/a.yaml");
+    for line in lines.as_flattened() {
+        assert!(text.contains(line), "{text}");
+    }
+    assert_eq!(
+        run("git", &["rev-list", "--count", "main"], &repo.bare()),
+        "5"
+    );
+}
+
+#[tokio::test]
+async fn somebody_who_pushes_in_between_is_not_overwritten() {
+    let repo = Arc::new(Repo::new());
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    let client = Client::new();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (other, count, mut inner) = (repo.clone(), calls.clone(), append("x: 1"));
+    let edit: Edit = Box::new(move |files| {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            other.commit(&[("apps/a.yaml", "a: 2\n")], "by a person");
+        }
+        inner(files)
+    });
+    client
+        .git
+        .commit_and_push(&remote, push("main", edit))
+        .await
+        .unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    assert_eq!(repo.show("main:apps/a.yaml"), "a: 2\nx: 1");
+
+    // Always overtaken: given up, and said so.
+    let other = repo.clone();
+    let mut number = 0;
+    let edit: Edit = Box::new(move |files| {
+        number += 1;
+        other.git(&["fetch", "-q", "../bare", "main"]);
+        other.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+        other.commit(&[("n", &number.to_string())], "again");
+        append("y: 1")(files)
+    });
+    let error = client
+        .git
+        .commit_and_push(&remote, push("main", edit))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, GitError::Conflict { attempts: 5, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_branch_of_its_own_and_a_refspec() {
+    let repo = Repo::new();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    let client = Client::new();
+    let go = async || {
+        let mut push = push("auto", append("x: 1"));
+        push.refspec = Some("refs/heads/main:refs/heads/review".to_owned());
+        client
+            .git
+            .commit_and_push(&remote, push)
+            .await
+            .unwrap()
+            .commit
+    };
+    let first = go().await.unwrap();
+    assert_eq!(
+        (repo.rev("auto"), repo.rev("review")),
+        (first.clone(), first.clone())
+    );
+    assert_ne!(repo.rev("main"), first);
+    // The same again: nothing to do, although main does not have it.
+    assert_eq!(go().await, None);
+    // main moves on: the branch is made anew on top of it.
+    repo.git(&["push", "-q", "../bare", ":refs/heads/review"]);
+    let main = repo.commit(&[("n", "n")], "moves on");
+    let second = go().await.unwrap();
+    assert_eq!(repo.rev("auto^"), main);
+    assert_eq!(repo.rev("auto"), second);
+}
+
+#[tokio::test]
+async fn hooks_may_refuse() {
+    let repo = Repo::new();
+    let hook = repo.bare().join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(
+        &hook,
+        "#!/bin/sh\necho 'main is frozen until Monday' >&2\nexit 1\n",
+    )
+    .unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let client = Client::new();
+    let push = push("main", append("x: 1"));
+    let error = client
+        .git
+        .commit_and_push(&server.remote(&key), push)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("pre-receive hook declined") && text.contains("frozen until Monday"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn signed_commits_satisfy_git() {
+    let repo = Repo::new();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let signer = keys::generate(Algorithm::Ed25519).unwrap();
+    let mut push = push("main", append("x: 1"));
+    push.signing =
+        Some(SigningKey::from_secret(&secret(&[("identity", &signer.private_pem)])).unwrap());
+    Client::new()
+        .git
+        .commit_and_push(&server.remote(&key), push)
+        .await
+        .unwrap();
+    let signers = server.dir().join("signers");
+    fs::write(
+        &signers,
+        format!("flux@example.com {}\n", signer.public_openssh),
+    )
+    .unwrap();
+    let allowed = format!("gpg.ssh.allowedSignersFile={}", signers.display());
+    run(
+        "git",
+        &[
+            "-c",
+            &allowed,
+            "-c",
+            "gpg.format=ssh",
+            "verify-commit",
+            "main",
+        ],
+        &repo.bare(),
+    );
+}
