@@ -6,6 +6,7 @@ use git2::{
     AutotagOption, Direction, FetchOptions, Oid, Remote as GitRemote, RemoteCallbacks, Repository,
 };
 
+use crate::compact::compact;
 use crate::error::GitError;
 use crate::listing::Listing;
 use crate::mirror::{Mirror, local_ref};
@@ -70,6 +71,10 @@ fn attempt(
     repository
         .reference(&local_ref(&picked.refname), picked.object, true, "fetch")
         .map_err(explain)?;
+    if let Err(error) = compact(&repository) {
+        // The fetch itself is good.
+        tracing::warn!(url = %session.remote.url, %error, "mirror cannot be compacted");
+    }
     describe(&repository, &picked).map_err(explain)
 }
 

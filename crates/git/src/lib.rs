@@ -11,6 +11,7 @@
 mod archive;
 mod auth;
 mod commit;
+mod compact;
 mod dial;
 mod error;
 mod fetch;
