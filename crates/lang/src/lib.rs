@@ -7,6 +7,7 @@ pub mod gitignore;
 pub mod giturl;
 pub mod gonumber;
 pub mod goregex;
+pub mod gotmpl;
 pub mod knownhosts;
 pub mod semver;
 pub mod yaml;

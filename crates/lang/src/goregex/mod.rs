@@ -12,7 +12,7 @@ mod translate;
 
 use std::fmt;
 
-use regex::Regex;
+use regex::{Captures, Regex, RegexBuilder};
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
@@ -60,8 +60,20 @@ impl GoRegex {
     /// [`GoRegexError`] for what Go's `regexp.Compile` refuses, and for patterns that need more
     /// than the size limit of the `regex` crate (10 MiB) or nest deeper than 250 groups.
     pub fn compile(pattern: &str) -> Result<Self, GoRegexError> {
+        Self::compile_within(pattern, 10 * 1024 * 1024)
+    }
+
+    /// [`GoRegex::compile`] for patterns of strangers: the compiled expression may take `limit`
+    /// bytes, which bounds the steps that a search takes for each byte of text.
+    ///
+    /// # Errors
+    /// As [`GoRegex::compile`].
+    pub fn compile_within(pattern: &str, limit: usize) -> Result<Self, GoRegexError> {
         let translated = translate::translate(pattern)?;
-        let regex = Regex::new(&translated.pattern).map_err(|error| GoRegexError {
+        let built = RegexBuilder::new(&translated.pattern)
+            .size_limit(limit)
+            .build();
+        let regex = built.map_err(|error| GoRegexError {
             message: match error {
                 regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
                 _ => "expression nests too deeply or cannot be compiled here".to_owned(),
@@ -92,6 +104,36 @@ impl GoRegex {
     pub fn expand_first(&self, text: &str, template: &str) -> Option<String> {
         let captures = self.regex.captures(text)?;
         let mut out = String::new();
+        self.expand(&captures, template, &mut out);
+        Some(out)
+    }
+
+    /// The first match (Go's `FindString`).
+    #[must_use]
+    pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
+        self.regex.find(text).map(|found| found.as_str())
+    }
+
+    /// Replaces every match by `template`, filled as by [`GoRegex::expand_first`] (Go's
+    /// `ReplaceAllString`). `None` if the result would be longer than `limit` bytes.
+    #[must_use]
+    pub fn replace_all(&self, text: &str, template: &str, limit: usize) -> Option<String> {
+        let mut out = String::new();
+        let mut end = 0;
+        for captures in self.regex.captures_iter(text) {
+            let found = captures.get_match();
+            out.push_str(text.get(end..found.start()).unwrap_or_default());
+            self.expand(&captures, template, &mut out);
+            end = found.end();
+            if out.len() > limit {
+                return None;
+            }
+        }
+        out.push_str(text.get(end..).unwrap_or_default());
+        (out.len() <= limit).then_some(out)
+    }
+
+    fn expand(&self, captures: &Captures<'_>, template: &str, out: &mut String) {
         for part in Parts(template) {
             match part {
                 Part::Text(text) => out.push_str(text),
@@ -109,7 +151,6 @@ impl GoRegex {
                 }
             }
         }
-        Some(out)
     }
 
     /// Name of each group, by number; `None` where it has none. Group 0 is the whole match.

@@ -1,0 +1,124 @@
+//! Sprig's encodings and sums.
+
+use std::fmt::{self, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::format::float;
+use super::super::value::Value;
+use super::{Call, Function, Result, exact};
+
+pub(super) static FUNCTIONS: [Function; 4] = [
+    exact("b64enc", 1, |call| {
+        Ok(STANDARD.encode(call.text(0)?).into())
+    }),
+    exact("b64dec", 1, |call| {
+        let bytes = STANDARD
+            .decode(call.text(0)?)
+            .map_err(|error| format!("not base64: {error}"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned().into())
+    }),
+    exact("sha256sum", 1, |call| {
+        let digest = ring::digest::digest(&ring::digest::SHA256, call.text(0)?.as_bytes());
+        let mut hex = String::with_capacity(64);
+        for byte in digest.as_ref() {
+            write!(hex, "{byte:02x}").map_err(|error| error.to_string())?;
+        }
+        Ok(hex.into())
+    }),
+    exact("toJson", 1, to_json),
+];
+
+fn to_json(call: &mut Call<'_>) -> Result {
+    let mut unsupported = None;
+    let text = call
+        .meter
+        .write(|out| json(out, call.value(0), &mut unsupported))?;
+    match unsupported {
+        Some(what) => Err(format!("JSON has no {what}")),
+        None => Ok(text.into()),
+    }
+}
+
+fn json(
+    out: &mut impl Write,
+    value: &Value,
+    unsupported: &mut Option<&'static str>,
+) -> fmt::Result {
+    match value {
+        Value::Nil => out.write_str("null"),
+        Value::Bool(value) => write!(out, "{value}"),
+        Value::Int(value) => write!(out, "{value}"),
+        Value::Float(value) if value.is_finite() => number(out, *value),
+        Value::Float(_) => {
+            *unsupported = Some("infinity");
+            Ok(())
+        }
+        Value::String(text) => string(out, text),
+        Value::List(list) => {
+            out.write_char('[')?;
+            for (at, item) in list.items().iter().enumerate() {
+                out.write_str(if at > 0 { "," } else { "" })?;
+                json(out, item, unsupported)?;
+            }
+            out.write_char(']')
+        }
+        Value::Map(map) => {
+            out.write_char('{')?;
+            for (at, (key, item)) in map.entries().iter().enumerate() {
+                out.write_str(if at > 0 { "," } else { "" })?;
+                match key {
+                    Value::String(key) => string(out, key)?,
+                    Value::Int(key) => write!(out, "\"{key}\"")?,
+                    _ => *unsupported = Some("keys other than strings"),
+                }
+                out.write_char(':')?;
+                json(out, item, unsupported)?;
+            }
+            out.write_char('}')
+        }
+        Value::Struct(record) => {
+            out.write_char('{')?;
+            for (at, (name, item)) in record.fields().iter().enumerate() {
+                out.write_str(if at > 0 { "," } else { "" })?;
+                string(out, name)?;
+                out.write_char(':')?;
+                json(out, item, unsupported)?;
+            }
+            out.write_char('}')
+        }
+    }
+}
+
+/// Go writes floats without an exponent between 1e-6 and 1e21.
+fn number(out: &mut impl Write, value: f64) -> fmt::Result {
+    let size = value.abs();
+    if size == 0.0 || (1e-6..1e21).contains(&size) {
+        write!(out, "{value}")
+    } else {
+        // Go drops the zero of a negative one-digit exponent.
+        out.write_str(&float(value).replace("e-0", "e-"))
+    }
+}
+
+/// Go's JSON strings escape what HTML minds, too.
+fn string(out: &mut impl Write, text: &str) -> fmt::Result {
+    out.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' => out.write_str("\\\"")?,
+            '\\' => out.write_str("\\\\")?,
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            '\u{8}' => out.write_str("\\b")?,
+            '\u{c}' => out.write_str("\\f")?,
+            '\0'..'\u{20}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                write!(out, "\\u{:04x}", u32::from(c))?;
+            }
+            c => out.write_char(c)?,
+        }
+    }
+    out.write_char('"')
+}

@@ -1,0 +1,197 @@
+//! The functions of templates: Go's own, and those of sprig that depend on nothing but their
+//! arguments and that commit messages have a use for.
+
+mod compare;
+mod core;
+mod dicts;
+mod encoding;
+mod escape;
+mod lists;
+mod numbers;
+mod regex;
+mod strings;
+
+use std::fmt;
+
+use super::format;
+use super::limits::Meter;
+use super::value::{List, Map, Value};
+
+/// A function that templates may call.
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    /// Least number of arguments.
+    min: usize,
+    /// Greatest number of arguments; `None` for any.
+    max: Option<usize>,
+    pub(super) kind: Kind,
+}
+
+/// How a function gets its arguments.
+pub(super) enum Kind {
+    /// All evaluated.
+    Plain(fn(&mut Call<'_>) -> Result),
+    /// One after the other, up to the first of this truth, which is the result: `and` and `or`.
+    Until(bool),
+}
+
+/// What a function answers; the error is the reason alone.
+type Result<T = Value> = std::result::Result<T, String>;
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A function of exactly `count` arguments.
+const fn exact(name: &'static str, count: usize, run: fn(&mut Call<'_>) -> Result) -> Function {
+    Function {
+        name,
+        min: count,
+        max: Some(count),
+        kind: Kind::Plain(run),
+    }
+}
+
+/// A function of `min` or more arguments.
+const fn variadic(name: &'static str, min: usize, run: fn(&mut Call<'_>) -> Result) -> Function {
+    Function {
+        name,
+        min,
+        max: None,
+        kind: Kind::Plain(run),
+    }
+}
+
+/// All functions, by subject.
+static FUNCTIONS: [&[Function]; 9] = [
+    &core::FUNCTIONS,
+    &compare::FUNCTIONS,
+    &dicts::FUNCTIONS,
+    &encoding::FUNCTIONS,
+    &escape::FUNCTIONS,
+    &lists::FUNCTIONS,
+    &numbers::FUNCTIONS,
+    &regex::FUNCTIONS,
+    &strings::FUNCTIONS,
+];
+
+/// The function of this name.
+pub(super) fn find(name: &str) -> Result<&'static Function> {
+    let mut all = FUNCTIONS.iter().flat_map(|group| group.iter());
+    all.find(|function| function.name == name)
+        .ok_or_else(|| format!("function {name:?} not defined"))
+}
+
+/// The names of all functions.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS
+        .iter()
+        .flat_map(|group| group.iter())
+        .map(|f| f.name)
+}
+
+impl Function {
+    /// Refuses a call with this many arguments.
+    pub(super) fn check_arity(&self, count: usize) -> Result<()> {
+        let Self { name, min, max, .. } = self;
+        if count >= *min && max.is_none_or(|max| count <= max) {
+            return Ok(());
+        }
+        let want = match max {
+            Some(max) if max == min => format!("{min}"),
+            Some(max) => format!("{min} to {max}"),
+            None => format!("at least {min}"),
+        };
+        Err(format!(
+            "wrong number of args for {name}: want {want} got {count}"
+        ))
+    }
+}
+
+/// A call: arguments, and what may still be spent.
+pub(super) struct Call<'m> {
+    pub(super) args: Vec<Value>,
+    pub(super) meter: &'m mut Meter,
+}
+
+impl Call<'_> {
+    /// An argument of any type; nil if it is not there.
+    fn value(&self, at: usize) -> &Value {
+        self.args.get(at).unwrap_or(&Value::Nil)
+    }
+
+    /// The arguments from this one on.
+    fn from(&self, at: usize) -> &[Value] {
+        self.args.get(at..).unwrap_or_default()
+    }
+
+    fn text(&self, at: usize) -> Result<&str> {
+        match self.value(at) {
+            Value::String(text) => Ok(text),
+            other => Err(wrong("a string", other)),
+        }
+    }
+
+    fn int(&self, at: usize) -> Result<i64> {
+        match self.value(at) {
+            Value::Int(value) => Ok(*value),
+            other => Err(wrong("an int", other)),
+        }
+    }
+
+    fn bool(&self, at: usize) -> Result<bool> {
+        match self.value(at) {
+            Value::Bool(value) => Ok(*value),
+            other => Err(wrong("a bool", other)),
+        }
+    }
+
+    fn list(&self, at: usize) -> Result<&[Value]> {
+        match self.value(at) {
+            Value::List(list) => Ok(list.items()),
+            other => Err(wrong("a list", other)),
+        }
+    }
+
+    fn map(&self, at: usize) -> Result<&Map> {
+        match self.value(at) {
+            Value::Map(map) => Ok(map),
+            other => Err(wrong("a map", other)),
+        }
+    }
+
+    /// A number of times or places; negative ones are refused.
+    fn count(&self, at: usize) -> Result<usize> {
+        let value = self.int(at)?;
+        usize::try_from(value).map_err(|_| format!("{value} is less than zero"))
+    }
+
+    /// An argument as text: strings as they are, others as they print.
+    fn printed(&self, at: usize) -> Result<String> {
+        self.print(self.value(at))
+    }
+
+    /// A value as text.
+    fn print(&self, value: &Value) -> Result<String> {
+        self.meter.write(|out| format::value(out, value))
+    }
+}
+
+fn wrong(want: &str, got: &Value) -> String {
+    format!(
+        "wrong type for value; expected {want}; got {}",
+        got.type_name()
+    )
+}
+
+fn list(items: Vec<Value>) -> Value {
+    List::new(items).into()
+}
+
+/// A length as a template's integer.
+fn length(count: usize) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}

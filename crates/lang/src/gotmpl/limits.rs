@@ -1,0 +1,147 @@
+//! What a template may use. A template that needs more ends in an error, never in a crash.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::goregex::GoRegex;
+
+/// Longest template, in bytes. A message template is a page of text.
+pub const MAX_TEMPLATE: usize = 64 * 1024;
+
+/// Longest output, in bytes. Forges cut a commit message long before this, and it travels in an
+/// Event besides.
+pub const MAX_OUTPUT: usize = 64 * 1024;
+
+/// Deepest nesting of blocks and parentheses in the text, and of blocks, parentheses and
+/// `{{template}}` calls while it runs. A level costs less than 4 KiB of stack unoptimized; half of
+/// the 2 MiB that a thread of the runtime has is left to the caller.
+pub const MAX_DEPTH: usize = 100;
+
+/// Deepest nesting of lists and maps that functions may build.
+pub const MAX_VALUE_DEPTH: usize = 50;
+
+/// Work units: a node, a field, an iteration, or 64 bytes that a function reads. A message over
+/// 5,000 changes needs about 100,000; unoptimized, a unit takes about a microsecond.
+pub const MAX_WORK: usize = 400_000;
+
+/// Bytes that all the strings and lists a template builds may take together.
+pub const MAX_MEMORY: usize = 8 * 1024 * 1024;
+
+/// Different regular expressions in one run: compiling is by far the dearest thing to ask for.
+pub const MAX_PATTERNS: usize = 8;
+
+/// Largest compiled regular expression, in bytes. Searching may take as many steps for each byte
+/// of text as the expression has states, and a state takes about 32 bytes.
+pub const MAX_PATTERN_SIZE: usize = 64 * 1024;
+
+/// Widest `printf` field. Go answers `%!(BADWIDTH)` from a million on.
+pub const MAX_WIDTH: usize = 10_000;
+
+/// What is left of a run's work and memory.
+#[derive(Debug)]
+pub(super) struct Meter {
+    work: usize,
+    memory: usize,
+    patterns: BTreeMap<String, GoRegex>,
+}
+
+impl Meter {
+    pub(super) fn new() -> Self {
+        Self {
+            work: MAX_WORK,
+            memory: MAX_MEMORY,
+            patterns: BTreeMap::new(),
+        }
+    }
+
+    /// A regular expression, compiled once in a run.
+    pub(super) fn pattern(&mut self, pattern: &str) -> Result<GoRegex, String> {
+        if let Some(regex) = self.patterns.get(pattern) {
+            return Ok(regex.clone());
+        }
+        if self.patterns.len() == MAX_PATTERNS {
+            return Err(format!(
+                "the template uses more than {MAX_PATTERNS} regular expressions"
+            ));
+        }
+        let regex = GoRegex::compile_within(pattern, MAX_PATTERN_SIZE)
+            .map_err(|error| error.to_string())?;
+        self.patterns.insert(pattern.to_owned(), regex.clone());
+        Ok(regex)
+    }
+
+    /// Bytes that may still be built.
+    pub(super) const fn memory_left(&self) -> usize {
+        self.memory
+    }
+
+    /// Spends work.
+    pub(super) fn work(&mut self, units: usize) -> Result<(), String> {
+        match self.work.checked_sub(units) {
+            Some(left) => {
+                self.work = left;
+                Ok(())
+            }
+            None => Err(format!(
+                "the template does not end within {MAX_WORK} steps: range over less"
+            )),
+        }
+    }
+
+    /// Spends memory for a value that exists.
+    pub(super) fn memory(&mut self, bytes: usize) -> Result<(), String> {
+        self.room(bytes)?;
+        self.memory -= bytes;
+        Ok(())
+    }
+
+    /// Refuses to build a value that there is no memory left for.
+    pub(super) fn room(&self, bytes: usize) -> Result<(), String> {
+        if bytes > self.memory {
+            return Err(out_of_memory());
+        }
+        Ok(())
+    }
+
+    /// Writes text that takes no more than the memory left. It is charged as the value it becomes.
+    pub(super) fn write(
+        &self,
+        write: impl FnOnce(&mut Bounded) -> fmt::Result,
+    ) -> Result<String, String> {
+        let mut out = Bounded::new(self.memory);
+        write(&mut out).map_err(|fmt::Error| out_of_memory())?;
+        Ok(out.text)
+    }
+}
+
+/// Why a value is not built.
+pub(super) fn out_of_memory() -> String {
+    format!("the values that the template builds take more than {MAX_MEMORY} bytes")
+}
+
+/// Text that refuses to grow beyond its limit.
+#[derive(Debug)]
+pub(super) struct Bounded {
+    /// What was written so far.
+    pub(super) text: String,
+    limit: usize,
+}
+
+impl Bounded {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            text: String::new(),
+            limit,
+        }
+    }
+}
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() > self.limit - self.text.len() {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+}
