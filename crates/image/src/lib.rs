@@ -3,4 +3,5 @@
 
 pub mod change;
 pub mod marker;
+pub mod message;
 pub mod policy;
