@@ -49,6 +49,8 @@ pub(crate) struct Selection<'a> {
 #[derive(Clone)]
 pub(crate) struct Cluster {
     client: Client,
+    /// Address of the API server, for messages.
+    server: String,
 }
 
 impl Cluster {
@@ -62,8 +64,19 @@ impl Cluster {
         if let Ok(agent) = format!("kubectl-flux/{VERSION}").parse() {
             config.headers.push((http_header(), agent));
         }
-        let client = Client::try_from(config).map_err(ClusterError::from)?;
-        Ok(Self { client })
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(|error| ClusterError::new(error, &server))?;
+        Ok(Self { client, server })
+    }
+
+    /// Puts the failure of a request into words.
+    fn error(&self, error: kube::Error) -> ClusterError {
+        ClusterError::new(error, &self.server)
+    }
+
+    /// The same for requests about a kind that the server may not know.
+    fn error_of(&self, kind: Kind, error: kube::Error) -> ClusterError {
+        ClusterError::of(kind, error, &self.server)
     }
 
     /// The objects of a kind.
@@ -99,7 +112,7 @@ impl Cluster {
     ) -> Result<Option<DynamicObject>, ClusterError> {
         self.try_get(&kind.resource(), namespace, name)
             .await
-            .map_err(|error| ClusterError::of(kind, error))
+            .map_err(|error| self.error_of(kind, error))
     }
 
     /// One object of any resource that lives in namespaces, or `None`.
@@ -109,7 +122,9 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<DynamicObject>, ClusterError> {
-        Ok(self.try_get(resource, namespace, name).await?)
+        self.try_get(resource, namespace, name)
+            .await
+            .map_err(|error| self.error(error))
     }
 
     async fn try_get(
@@ -173,7 +188,7 @@ impl Cluster {
     ) -> Result<Vec<DynamicObject>, ClusterError> {
         pages(&self.objects(kind, scope), selection)
             .await
-            .map_err(|error| ClusterError::of(kind, error))
+            .map_err(|error| self.error_of(kind, error))
     }
 
     /// Lists several kinds at once; the answers are in the order of the kinds.
@@ -203,7 +218,9 @@ impl Cluster {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        Ok(pages(&self.typed::<K>(scope), selection).await?)
+        pages(&self.typed::<K>(scope), selection)
+            .await
+            .map_err(|error| self.error(error))
     }
 
     /// Sets an annotation, leaving everything else alone.
@@ -222,7 +239,7 @@ impl Cluster {
         self.objects(kind, Scope::Namespace(namespace))
             .patch(name, &params, &Patch::Merge(patch))
             .await
-            .map_err(|error| ClusterError::of(kind, error))
+            .map_err(|error| self.error_of(kind, error))
     }
 
     /// Creates an object.
@@ -232,10 +249,10 @@ impl Cluster {
         namespace: &str,
         object: &DynamicObject,
     ) -> Result<DynamicObject, ClusterError> {
-        Ok(self
-            .dynamic(resource, Scope::Namespace(namespace))
+        self.dynamic(resource, Scope::Namespace(namespace))
             .create(&write_params(), object)
-            .await?)
+            .await
+            .map_err(|error| self.error(error))
     }
 
     /// Replaces an object; `None` if somebody else wrote to it since it was read.
@@ -253,13 +270,14 @@ impl Cluster {
         {
             Ok(object) => Ok(Some(object)),
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.error(error)),
         }
     }
 
     /// Version of the API server, such as `v1.36.1`.
     pub(crate) async fn server_version(&self) -> Result<String, ClusterError> {
-        Ok(self.client.apiserver_version().await?.git_version)
+        let version = self.client.apiserver_version().await;
+        Ok(version.map_err(|error| self.error(error))?.git_version)
     }
 
     /// The definitions of all Flux resources, whichever program installed them.
@@ -267,7 +285,9 @@ impl Cluster {
         &self,
     ) -> Result<Vec<CustomResourceDefinition>, ClusterError> {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let mut all = pages(&api, Selection::default()).await?;
+        let mut all = pages(&api, Selection::default())
+            .await
+            .map_err(|error| self.error(error))?;
         all.retain(|definition| definition.spec.group.ends_with(".toolkit.fluxcd.io"));
         Ok(all)
     }
@@ -291,7 +311,9 @@ impl Cluster {
     /// Names of all namespaces.
     pub(crate) async fn namespaces(&self) -> Result<Vec<String>, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let all = pages(&api, Selection::default()).await?;
+        let all = pages(&api, Selection::default())
+            .await
+            .map_err(|error| self.error(error))?;
         Ok(all
             .into_iter()
             .filter_map(|namespace| namespace.metadata.name)

@@ -82,7 +82,7 @@ pub(crate) async fn until(
             () = &mut pick_up, if !told => {
                 told = true;
                 if !picked_up {
-                    progress.interrupt(|| output::warning(unattended(target)));
+                    progress.interrupt(|| output::warning(format!("{target}: {}", unattended(target))));
                 }
                 continue;
             }
@@ -113,7 +113,7 @@ pub(crate) async fn until(
 
 fn unattended(target: Target<'_>) -> String {
     format!(
-        "no controller has picked up {target} yet: is the one for {} running?",
+        "no controller has picked it up yet: is the one for {} running?",
         target.kind.group()
     )
 }

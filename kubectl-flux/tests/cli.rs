@@ -345,7 +345,7 @@ fn without_a_cluster_the_remedy_is_told() {
     fails(&["check"], "no Kubernetes cluster is configured");
     fails(
         &["get", "ks", "--server=https://127.0.0.1:1", "--timeout=5s"],
-        "cannot talk to the API server: ",
+        "cannot talk to the API server at https://127.0.0.1:1/: ",
     );
 }
 

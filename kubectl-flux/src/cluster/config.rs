@@ -51,7 +51,7 @@ fn read(global: &Global) -> Result<Option<Kubeconfig>, ClusterError> {
     if let Some(path) = &global.kubeconfig {
         return Kubeconfig::read_from(path)
             .map(Some)
-            .map_err(|error| ClusterError::Kubeconfig(chain(&error)));
+            .map_err(|error| unreadable(path, &error));
     }
     let mut merged: Option<Kubeconfig> = None;
     for path in default_files() {
@@ -63,7 +63,7 @@ fn read(global: &Global) -> Result<Option<Kubeconfig>, ClusterError> {
             {
                 continue;
             }
-            Err(error) => return Err(ClusterError::Kubeconfig(chain(&error))),
+            Err(error) => return Err(unreadable(&path, &error)),
         };
         merged = Some(match merged {
             Some(before) => before
@@ -73,6 +73,16 @@ fn read(global: &Global) -> Result<Option<Kubeconfig>, ClusterError> {
         });
     }
     Ok(merged)
+}
+
+/// The parser's text goes on with the lines around the mistake; they may hold a secret.
+fn unreadable(path: &Path, error: &KubeconfigError) -> ClusterError {
+    let reason = match error {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        error => chain(error),
+    };
+    let first = reason.lines().next().unwrap_or_default();
+    ClusterError::Kubeconfig(format!("{}: {first}", path.display()))
 }
 
 fn default_files() -> Vec<std::path::PathBuf> {
@@ -212,7 +222,7 @@ mod tests {
 
     use kube::Config;
 
-    use super::{address, override_server, override_user, request_timeout, user_extra};
+    use super::{address, override_server, override_user, read, request_timeout, user_extra};
     use crate::cli::Global;
 
     fn config() -> Config {
@@ -278,6 +288,23 @@ mod tests {
                 .to_string()
                 .starts_with("--server: ")
         );
+    }
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_named_and_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, "users: [{name: u, user: {token: t0ken\n").unwrap();
+        let global = Global {
+            kubeconfig: Some(path.clone()),
+            ..Global::default()
+        };
+        let error = read(&global).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("kubeconfig: {}: ", path.display())),
+            "{error}"
+        );
+        assert!(!error.contains('\n') && !error.contains("t0ken"), "{error}");
     }
 
     #[test]

@@ -47,8 +47,13 @@ pub(crate) enum ClusterError {
     #[error("{0}")]
     Refused(String),
     /// The request did not get an answer.
-    #[error("cannot talk to the API server: {0}")]
-    Unreachable(String),
+    #[error("cannot talk to the API server at {server}: {reason}")]
+    Unreachable {
+        /// Its address.
+        server: String,
+        /// What went wrong, with its causes.
+        reason: String,
+    },
 }
 
 /// Where the object could have been meant to be.
@@ -61,27 +66,30 @@ pub(crate) fn hint(elsewhere: &[String]) -> String {
 }
 
 impl ClusterError {
-    /// Like `From`, but a missing resource is told as a kind that is not installed.
-    pub(super) fn of(kind: Kind, error: kube::Error) -> Self {
-        match &error {
-            kube::Error::Api(status) if status.code == 404 && !is_missing_object(status) => {
-                Self::UnknownKind(kind.name())
-            }
-            _ => error.into(),
-        }
-    }
-}
-
-impl From<kube::Error> for ClusterError {
-    fn from(error: kube::Error) -> Self {
+    /// Puts the failure of a request to `server` into words.
+    pub(super) fn new(error: kube::Error, server: &str) -> Self {
+        let unreachable = |error: &(dyn std::error::Error + 'static)| Self::Unreachable {
+            server: server.to_owned(),
+            reason: chain(error),
+        };
         match error {
             kube::Error::Api(status) if status.code == 401 => Self::Unauthorized(status.message),
             kube::Error::Api(status) => Self::Refused(message(&status)),
             kube::Error::Auth(error) => Self::Kubeconfig(chain(&error)),
-            kube::Error::Service(error) => Self::Unreachable(chain(error.as_ref())),
-            kube::Error::HyperError(error) => Self::Unreachable(chain(&error)),
             kube::Error::RustlsTls(error) => Self::Kubeconfig(chain(&error)),
-            error => Self::Unreachable(chain(&error)),
+            kube::Error::Service(error) => unreachable(error.as_ref()),
+            kube::Error::HyperError(error) => unreachable(&error),
+            error => unreachable(&error),
+        }
+    }
+
+    /// Like [`ClusterError::new`], but a missing resource is told as a kind that is not installed.
+    pub(super) fn of(kind: Kind, error: kube::Error, server: &str) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 404 && !is_missing_object(status) => {
+                Self::UnknownKind(kind.name())
+            }
+            _ => Self::new(error, server),
         }
     }
 }
@@ -126,6 +134,8 @@ mod tests {
     use super::ClusterError;
     use crate::kind::Kind;
 
+    const SERVER: &str = "https://example.com/";
+
     fn api(code: u16, message: &str, name: Option<&str>) -> kube::Error {
         let details = name.map(|name| serde_json::from_value(json!({ "name": name })).unwrap());
         kube::Error::Api(Box::new(Status {
@@ -138,21 +148,29 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_served_is_told_from_an_object_that_is_not_there() {
-        let error = ClusterError::of(Kind::Kustomization, api(404, "404 page not found", None));
+        let error = ClusterError::of(
+            Kind::Kustomization,
+            api(404, "404 page not found", None),
+            SERVER,
+        );
         assert!(
             matches!(error, ClusterError::UnknownKind("Kustomization")),
             "{error}"
         );
-        let error = ClusterError::of(Kind::Kustomization, api(404, "x not found", Some("x")));
+        let error = ClusterError::of(
+            Kind::Kustomization,
+            api(404, "x not found", Some("x")),
+            SERVER,
+        );
         assert_eq!(error.to_string(), "x not found");
     }
 
     #[test]
     fn the_words_of_the_server_are_kept() {
-        let error = ClusterError::from(api(403, "x is forbidden: because", None));
+        let error = ClusterError::new(api(403, "x is forbidden: because", None), SERVER);
         assert_eq!(error.to_string(), "x is forbidden: because");
         assert_eq!(
-            ClusterError::from(api(500, "", None)).to_string(),
+            ClusterError::new(api(500, "", None), SERVER).to_string(),
             "the API server answered with code 500"
         );
     }

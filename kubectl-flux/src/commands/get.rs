@@ -7,7 +7,7 @@ use clap::Subcommand;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::cluster::{Scope, Selection, hint};
+use crate::cluster::{ClusterError, Scope, Selection, hint};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -187,6 +187,13 @@ impl<'a> Query<'a> {
         })
     }
 
+    fn selection(&self) -> Selection<'a> {
+        Selection {
+            labels: self.labels,
+            fields: None,
+        }
+    }
+
     fn keep(&self, objects: &mut Vec<DynamicObject>) {
         if let Some(status) = &self.status {
             objects.retain(|object| status.fits(object));
@@ -227,15 +234,13 @@ async fn list_one(
     context: &Context,
 ) -> Result<(), Error> {
     let cluster = context.cluster().await?;
-    let by_name = match names {
-        [name] => Some(format!("metadata.name={name}")),
-        _ => None,
+    let mut objects = match (names, query.scope, query.labels) {
+        // Whoever may read an object may not be allowed to list.
+        ([name], Scope::Namespace(namespace), None) => {
+            Vec::from_iter(cluster.find(kind, namespace, name).await?)
+        }
+        _ => cluster.list(kind, query.scope, query.selection()).await?,
     };
-    let selection = Selection {
-        labels: query.labels,
-        fields: by_name.as_deref(),
-    };
-    let mut objects = cluster.list(kind, query.scope, selection).await?;
     let mut missing = None;
     if !names.is_empty() {
         missing = names.iter().find(|name| {
@@ -294,12 +299,11 @@ async fn list_one(
 async fn list_several(query: &Query<'_>, kinds: &[Kind], context: &Context) -> Result<(), Error> {
     let cluster = context.cluster().await?;
     let mut found = Vec::new();
-    let mut failure = None;
-    let selection = Selection {
-        labels: query.labels,
-        fields: None,
-    };
-    for (kind, answer) in cluster.list_each(kinds, query.scope, selection).await {
+    let mut failures = Vec::new();
+    for (kind, answer) in cluster
+        .list_each(kinds, query.scope, query.selection())
+        .await
+    {
         match answer {
             Ok(mut objects) => {
                 query.keep(&mut objects);
@@ -307,15 +311,10 @@ async fn list_several(query: &Query<'_>, kinds: &[Kind], context: &Context) -> R
                     found.push((kind, objects));
                 }
             }
-            Err(error) => {
-                // The last one is reported by the caller, like any other failure.
-                if let Some(before) = failure.replace(error) {
-                    output::failure(before);
-                }
-            }
+            Err(error) => failures.push(error),
         }
     }
-    if found.is_empty() && failure.is_none() {
+    if found.is_empty() && failures.is_empty() {
         output::note(format!(
             "No Flux objects found in {} namespace.",
             query.place()
@@ -334,7 +333,17 @@ async fn list_several(query: &Query<'_>, kinds: &[Kind], context: &Context) -> R
         Some(format) => document(format, found, false)?,
     };
     output::data(&text)?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    report(failures)
+}
+
+/// Reports the failures; what all kinds failed for is said once. The last is for the caller.
+fn report(mut failures: Vec<ClusterError>) -> Result<(), Error> {
+    failures.dedup_by_key(|error| error.to_string());
+    let Some(last) = failures.pop() else {
+        return Ok(());
+    };
+    failures.iter().for_each(output::failure);
+    Err(last.into())
 }
 
 fn line(kind: Kind, object: &DynamicObject) -> String {

@@ -102,6 +102,11 @@ pub(super) struct WebLogin<'a> {
 }
 
 impl WebLogin<'_> {
+    /// Whether there is anything to put into a Secret.
+    pub(super) fn is_given(&self) -> bool {
+        self.has_credentials() || self.ca_file.is_some()
+    }
+
     /// Whether anything was given that proves who we are.
     pub(super) fn has_credentials(&self) -> bool {
         self.username.is_some() || self.password.is_some() || self.bearer_token.is_some()

@@ -127,15 +127,18 @@ pub(super) fn run(args: &Args, shared: &Shared, context: &Context) -> Result<(),
     if shared.export {
         return apply::finish(&draft, shared, context, report);
     }
+    // The Secret that is made below has the name of the source.
+    let makes_secret = args.secret_ref.is_none() && (url.parsed.is_ssh() || login.is_given());
+    if makes_secret {
+        draft.spec["secretRef"] = json!({ "name": draft.name });
+    }
     apply::review(&draft);
     output::generate(format!("generating {}", draft.kind.subject()));
     context.block_on(async {
         let cluster = context.cluster().await?;
-        if args.secret_ref.is_none()
-            && let Some(credentials) = credentials(args, &url, &login).await?
-        {
+        if makes_secret {
+            let credentials = credentials(args, &url, &login).await?;
             apply_secret(&credentials, &draft, &cluster).await?;
-            draft.spec["secretRef"] = json!({ "name": draft.name });
         }
         apply::apply_and_wait(&draft, context, &cluster, report).await
     })
@@ -160,15 +163,14 @@ fn login(args: &Args) -> WebLogin<'_> {
     }
 }
 
-/// The credentials that have to be put into a Secret, if any.
+/// The credentials that have to be put into a Secret.
 async fn credentials(
     args: &Args,
     url: &RemoteUrl,
     login: &WebLogin<'_>,
-) -> Result<Option<Credentials>, Error> {
+) -> Result<Credentials, Error> {
     if !url.parsed.is_ssh() {
-        let wanted = login.has_credentials() || login.ca_file.is_some();
-        return wanted.then(|| Credentials::web(login)).transpose();
+        return Credentials::web(login);
     }
     let credentials = Credentials::ssh(&url.parsed, &args.keys, args.password.as_ref()).await?;
     if let Some(known_hosts) = &credentials.known_hosts {
@@ -182,7 +184,7 @@ async fn credentials(
     if !args.silent && !confirmed("Have you added the deploy key to your repository")? {
         return Err(Error::input("aborting"));
     }
-    Ok(Some(credentials))
+    Ok(credentials)
 }
 
 async fn apply_secret(
