@@ -33,7 +33,7 @@ pub fn review(object: &Value, old: Option<&Value>, context: &Context) -> Review 
         .unwrap_or_default();
 
     let mut review = Review::default();
-    for rule in crate::rules().filter(|rule| rule.kind == kind) {
+    for rule in crate::rules().filter(|rule| rule.concerns(kind)) {
         let before = review.findings.len();
         (rule.check)(
             subject,
@@ -68,7 +68,7 @@ fn ratchet(findings: &mut [Finding], kind: Kind, old: Subject<'_>, context: &Con
         .map(|finding| finding.rule)
         .collect();
     let mut before = Vec::new();
-    for rule in crate::rules().filter(|rule| rule.kind == kind && errors.contains(rule.id)) {
+    for rule in crate::rules().filter(|rule| rule.concerns(kind) && errors.contains(rule.id)) {
         (rule.check)(old, context, &mut Report::new(rule.id, &mut before));
     }
     for finding in findings

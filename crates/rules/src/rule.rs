@@ -17,8 +17,8 @@ pub(crate) type Fill = fn(Subject<'_>) -> Vec<Default>;
 pub struct Rule {
     /// Two letters for the kind and a number: `GR07`. Never reused.
     pub id: &'static str,
-    /// The kind of objects it looks at.
-    pub kind: Kind,
+    /// The kind of objects it looks at; `None` for all kinds.
+    pub kind: Option<Kind>,
     /// The strongest severity it reports.
     pub severity: Severity,
     /// What it finds, in a few words.
@@ -39,7 +39,7 @@ impl Rule {
     pub(crate) const fn of(kind: Kind, severity: Severity) -> Self {
         Self {
             id: "",
-            kind,
+            kind: Some(kind),
             severity,
             title: "",
             reason: "",
@@ -48,6 +48,20 @@ impl Rule {
             check: |_, _, _| {},
             fill: None,
         }
+    }
+
+    /// The same for a rule about objects of every kind.
+    pub(crate) const fn of_any(severity: Severity) -> Self {
+        Self {
+            kind: None,
+            ..Self::of(Kind::GitRepository, severity)
+        }
+    }
+
+    /// Whether it looks at objects of this kind.
+    #[must_use]
+    pub fn concerns(&self, kind: Kind) -> bool {
+        self.kind.is_none_or(|own| own == kind)
     }
 
     /// Whether it fills in a required field: after that it has nothing more to say.
@@ -68,7 +82,7 @@ impl fmt::Debug for Rule {
 /// An object that shows what a rule means.
 #[derive(Clone, Copy, Debug)]
 pub struct Example {
-    /// The manifest, without `apiVersion`, `kind` and the name.
+    /// The manifest, without the name, and without `apiVersion` and `kind` if the rule has a kind.
     pub manifest: &'static str,
     /// Other objects that are there, as YAML documents; `None` if nothing is known.
     pub given: Option<&'static str>,

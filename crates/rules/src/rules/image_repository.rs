@@ -110,6 +110,25 @@ pub(crate) const RULES: &[Rule] = &[
         ..Rule::of(Kind::ImageRepository, Severity::Warning)
     },
     Rule {
+        id: "IR07",
+        title: "provider of another cloud",
+        reason: "The provider's token is of no use at a registry of somebody else.",
+        examples: &[
+            Example::bad(
+                "spec: {image: ghcr.io/org/app, interval: 5m, provider: aws}",
+                &[
+                    r#"spec.provider aws does not belong to the registry "ghcr.io". Remove it, or use the provider of that registry."#,
+                ],
+            ),
+            Example::good(
+                "spec: {image: 123456789012.dkr.ecr.eu-west-1.amazonaws.com/app, interval: 5m, provider: aws}",
+            ),
+            Example::good("spec: {image: registry.example.com/app, interval: 5m, provider: azure}"),
+        ],
+        check: provider,
+        ..Rule::of(Kind::ImageRepository, Severity::Warning)
+    },
+    Rule {
         id: "IR08",
         title: "credentials over plain http",
         reason: "Whoever sits on the path may read them.",
@@ -301,6 +320,42 @@ fn signatures(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
             EXCLUSIONS,
             "spec.exclusionList replaces the default \"^.*\\.sig$\": tags of cosign signatures \
              become candidates. Add it.",
+        );
+    }
+}
+
+/// Registries that certainly belong to somebody, and to whom.
+const REGISTRIES: [(&str, &str); 9] = [
+    ("amazonaws.com", "aws"),
+    ("amazonaws.com.cn", "aws"),
+    ("azurecr.io", "azure"),
+    ("gcr.io", "gcp"),
+    ("pkg.dev", "gcp"),
+    ("ghcr.io", "generic"),
+    ("docker.io", "generic"),
+    ("quay.io", "generic"),
+    ("registry.k8s.io", "generic"),
+];
+
+fn provider(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    const FIELD: &str = "/spec/provider";
+    let Some(provider @ ("aws" | "azure" | "gcp")) = subject.text(FIELD) else {
+        return;
+    };
+    let Some((host, _)) = image(subject).and_then(|(image, _)| image.split_once('/')) else {
+        return;
+    };
+    // A name of one's own in front of a registry says nothing about who runs it.
+    let belongs = |suffix: &str| host == suffix || host.ends_with(&format!(".{suffix}"));
+    let owner = REGISTRIES.iter().find(|(suffix, _)| belongs(suffix));
+    if owner.is_some_and(|(_, owner)| *owner != provider) {
+        report.warning(
+            FIELD,
+            format!(
+                "spec.provider {provider} does not belong to the registry {}. Remove it, or use \
+                 the provider of that registry.",
+                quote(host)
+            ),
         );
     }
 }

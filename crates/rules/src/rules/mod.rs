@@ -1,5 +1,6 @@
 //! The rules, one folder per kind, one file per thing that people get wrong.
 
+mod any;
 mod git_repository;
 mod image_policy;
 mod image_repository;
@@ -15,6 +16,7 @@ pub(crate) static GROUPS: &[&[Rule]] = &[
     git_repository::credentials::RULES,
     git_repository::reference::RULES,
     git_repository::timing::RULES,
+    git_repository::content::RULES,
     image_repository::RULES,
     image_policy::choice::RULES,
     image_policy::filter::RULES,
@@ -22,6 +24,7 @@ pub(crate) static GROUPS: &[&[Rule]] = &[
     image_policy::preview::RULES,
     image_policy::digest::RULES,
     image_update_automation::git::RULES,
+    image_update_automation::template::RULES,
     kustomization::build::RULES,
     kustomization::order::RULES,
     kustomization::timing::RULES,
@@ -30,6 +33,8 @@ pub(crate) static GROUPS: &[&[Rule]] = &[
     ingress::path::RULES,
     ingress::backend::RULES,
     ingress::annotations::RULES,
+    ingress::traffic::RULES,
+    any::RULES,
 ];
 
 #[cfg(test)]

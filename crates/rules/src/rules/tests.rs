@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::engine::review;
@@ -11,8 +12,10 @@ use crate::{Context, Example, Fact, Kind, Objects, Rule, Severity, Subject};
 /// An object of the rule's kind named `example` in namespace `apps`.
 fn object(rule: &Rule, example: &Example) -> Value {
     let mut object: Value = serde_yaml::from_str(example.manifest).expect(rule.id);
-    object["apiVersion"] = json!(format!("{}/v1", rule.kind.group()));
-    object["kind"] = json!(rule.kind.name());
+    if let Some(kind) = rule.kind {
+        object["apiVersion"] = json!(format!("{}/v1", kind.group()));
+        object["kind"] = json!(kind.name());
+    }
     object["metadata"]["name"] = json!("example");
     object["metadata"]["namespace"] = json!("apps");
     object
@@ -237,6 +240,46 @@ fn objects_of_any_shape_are_survived() {
                     "metadata": {"annotations": shape}, "spec": spec,
                 });
                 let _ = review(&object, Some(shape), &Context::default());
+            }
+        }
+    }
+}
+
+/// Texts as attackers and typing fingers write them.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        r"[a-z@:/.{}\$()\[\]|*+?^\\0-9 -]{0,24}",
+        any::<String>(),
+        r"(ssh|https)://[a-z@:]{0,12}/[a-z]{0,5}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn texts_of_any_sort_are_survived(text in text(), other in text()) {
+        let spec = json!({
+            "url": text, "image": text, "interval": text, "timeout": other, "path": text,
+            "ref": {"semver": text, "name": other, "commit": text}, "exclusionList": [text],
+            "policy": {"numerical": {"order": "asc"}, "semver": {"range": other}},
+            "filterTags": {"pattern": text, "extract": other},
+            "git": {"push": {"refspec": text}, "commit": {"messageTemplate": other}},
+            "patches": [{"patch": text}], "dependsOn": [{"name": text}],
+            "rules": [{"host": other, "http": {"paths": [{"path": text, "pathType": "Prefix"}]}}],
+        });
+        let annotations = json!({
+            "nginx.ingress.kubernetes.io/rewrite-target": other,
+            "nginx.ingress.kubernetes.io/x": text,
+        });
+        for kind in Kind::ALL {
+            let object = json!({
+                "apiVersion": format!("{}/v1", kind.group()), "kind": kind.name(),
+                "metadata": {"name": text, "annotations": annotations}, "spec": spec,
+            });
+            let review = review(&object, None, &Context::default());
+            for finding in review.findings {
+                prop_assert!(!finding.message.contains('\n'), "{}", finding.message);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Rules for GitRepository.
 
+pub(super) mod content;
 pub(super) mod credentials;
 pub(super) mod reference;
 pub(super) mod timing;

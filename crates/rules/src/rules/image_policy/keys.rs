@@ -1,6 +1,6 @@
 //! The keys that tags are compared by, and what goes wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flux_lang::gonumber;
 
@@ -131,6 +131,44 @@ pub(crate) const RULES: &[Rule] = &[
             .given(AGNHOST),
         ],
         check: same_key,
+        ..Rule::of(Kind::ImagePolicy, Severity::Warning)
+    },
+    Rule {
+        id: "IP21",
+        title: "numbers compared as text",
+        reason: "As text 9 comes after 10.",
+        examples: &[
+            Example::bad(
+                r"spec: {policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^build-(?P<n>\d+)$', extract: '$n'}}",
+                &["Alphabetical order compares character by character: 9 beats 10. Use policy.numerical for numbers of different length."],
+            ),
+            Example::good(
+                r"spec: {policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^(?P<ts>\d{14})$', extract: '$ts'}}",
+            ),
+            Example::good(
+                r"spec: {policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^main-(?P<ts>.*)', extract: '$ts'}}",
+            ),
+        ],
+        check: numbers_as_text,
+        ..Rule::of(Kind::ImagePolicy, Severity::Warning)
+    },
+    Rule {
+        id: "IP22",
+        title: "only one tag can match",
+        reason: "A tag that moves is never newer than itself; what changes is its digest.",
+        examples: &[
+            Example::bad(
+                "spec: {policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^latest$'}}",
+                &[r#"Only the tag "latest" can match, so no newer one is ever selected. Use versioned tags, or set digestReflectionPolicy: Always."#],
+            ),
+            Example::good(
+                "spec: {policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^latest$'}, digestReflectionPolicy: Always, interval: 10m}",
+            ),
+            Example::good(
+                r"spec: {policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^v\d$'}}",
+            ),
+        ],
+        check: one_tag,
         ..Rule::of(Kind::ImagePolicy, Severity::Warning)
     },
 ];
@@ -309,4 +347,48 @@ fn same_key(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
         }
         seen.insert(key, tag);
     }
+}
+
+fn numbers_as_text(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    if chosen(subject) != Some("alphabetical") {
+        return;
+    }
+    let Some(filter) = Filter::of(subject) else {
+        return;
+    };
+    let keys: Vec<String> = filter
+        .samples()
+        .iter()
+        .filter_map(|tag| filter.key(tag))
+        .collect();
+    let digits = |key: &String| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+    let lengths: BTreeSet<usize> = keys.iter().map(String::len).collect();
+    if keys.iter().all(digits) && lengths.len() > 1 {
+        report.warning(
+            PATTERN,
+            "Alphabetical order compares character by character: 9 beats 10. Use policy.numerical \
+             for numbers of different length.",
+        );
+    }
+}
+
+fn one_tag(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    // Somebody who reflects digests follows a moving tag on purpose.
+    if subject
+        .get("/spec/digestReflectionPolicy")
+        .is_some_and(|policy| policy != "Never")
+    {
+        return;
+    }
+    let Some(tag) = Filter::of(subject).and_then(|filter| filter.only_tag()) else {
+        return;
+    };
+    report.warning(
+        PATTERN,
+        format!(
+            "Only the tag {} can match, so no newer one is ever selected. Use versioned tags, or \
+             set digestReflectionPolicy: Always.",
+            quote(&tag)
+        ),
+    );
 }

@@ -72,6 +72,21 @@ impl<'a> Filter<'a> {
         })
     }
 
+    /// The tag, if the pattern is one from end to end and matches no other.
+    pub(super) fn only_tag(&self) -> Option<String> {
+        let HirKind::Concat(nodes) = self.structure.as_ref()?.kind() else {
+            return None;
+        };
+        match nodes.iter().map(Hir::kind).collect::<Vec<_>>().as_slice() {
+            [
+                HirKind::Look(Look::Start),
+                HirKind::Literal(tag),
+                HirKind::Look(Look::End),
+            ] => String::from_utf8(tag.0.to_vec()).ok(),
+            _ => None,
+        }
+    }
+
     /// Tags that the filter lets through, made up from its structure.
     pub(super) fn samples(&self) -> Vec<String> {
         let Some(structure) = &self.structure else {

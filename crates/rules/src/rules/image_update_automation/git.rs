@@ -7,7 +7,7 @@ use crate::duration::{self, Units};
 use crate::finding::{Default, Severity};
 use crate::kind::Kind;
 use crate::rule::{Example, Report, Rule};
-use crate::subject::Subject;
+use crate::subject::{Subject, judgeable};
 use crate::text::quote;
 
 const GIT: &str = "/spec/git";
@@ -138,6 +138,24 @@ pub(crate) const RULES: &[Rule] = &[
             ),
         ],
         check: refspec,
+        ..Rule::of(Kind::ImageUpdateAutomation, Severity::Error)
+    },
+    Rule {
+        id: "IU17",
+        title: "selector that cannot be read",
+        reason: "The controller stalls.",
+        examples: &[
+            Example::bad(
+                "spec: {interval: 1m, sourceRef: {name: apps}, policySelector: {matchExpressions: [{key: a, operator: Equals, values: [b]}]}}",
+                &[
+                    r#"spec.policySelector: operator "Equals" is not In, NotIn, Exists or DoesNotExist."#,
+                ],
+            ),
+            Example::good(
+                "spec: {interval: 1m, sourceRef: {name: apps}, policySelector: {matchExpressions: [{key: a, operator: In, values: [b]}]}}",
+            ),
+        ],
+        check: selector,
         ..Rule::of(Kind::ImageUpdateAutomation, Severity::Error)
     },
     Rule {
@@ -294,6 +312,24 @@ fn refspec(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
                 quote(refspec)
             ),
         );
+    }
+}
+
+fn selector(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    const FIELD: &str = "/spec/policySelector/matchExpressions";
+    for (index, expression) in subject.list(FIELD).iter().enumerate() {
+        let Some(operator) = expression.get("operator").and_then(judgeable) else {
+            continue;
+        };
+        if !matches!(operator, "In" | "NotIn" | "Exists" | "DoesNotExist") {
+            report.error(
+                &format!("{FIELD}/{index}/operator"),
+                format!(
+                    "spec.policySelector: operator {} is not In, NotIn, Exists or DoesNotExist.",
+                    quote(operator)
+                ),
+            );
+        }
     }
 }
 

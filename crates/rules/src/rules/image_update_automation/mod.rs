@@ -1,3 +1,4 @@
 //! Rules for ImageUpdateAutomation.
 
 pub(super) mod git;
+pub(super) mod template;

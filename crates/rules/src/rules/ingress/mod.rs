@@ -10,4 +10,5 @@ mod nginx;
 pub(super) mod path;
 pub(super) mod rewrite;
 mod table;
+pub(super) mod traffic;
 mod view;

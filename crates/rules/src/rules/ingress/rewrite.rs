@@ -227,7 +227,7 @@ fn lost_rest(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
 }
 
 /// Whether ingress-nginx reads the paths of this Ingress as regular expressions.
-fn regex_mode(subject: Subject<'_>) -> bool {
+pub(super) fn regex_mode(subject: Subject<'_>) -> bool {
     let truth = ["1", "t", "T", "true", "TRUE", "True"];
     annotation(subject, "use-regex").is_some_and(|value| truth.contains(&value))
         || subject.has(&target_pointer())

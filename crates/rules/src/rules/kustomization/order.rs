@@ -1,4 +1,4 @@
-//! `spec.dependsOn` and health checks.
+//! `spec.dependsOn`, health checks and the cluster that is meant.
 
 use crate::context::Context;
 use crate::finding::Severity;
@@ -45,6 +45,21 @@ pub(crate) const RULES: &[Rule] = &[
         check: unused_checks,
         ..Rule::of(Kind::Kustomization, Severity::Warning)
     },
+    Rule {
+        id: "KS19",
+        title: "which cluster?",
+        reason: "The schema wants exactly one source of the other cluster's address.",
+        shadowed: true,
+        examples: &[
+            Example::bad(
+                "spec: {interval: 10m, prune: true, kubeConfig: {secretRef: {name: a}, configMapRef: {name: b}}}",
+                &["spec.kubeConfig needs exactly one of secretRef and configMapRef."],
+            ),
+            Example::good("spec: {interval: 10m, prune: true, kubeConfig: {secretRef: {name: a}}}"),
+        ],
+        check: kube_config,
+        ..Rule::of(Kind::Kustomization, Severity::Error)
+    },
 ];
 
 fn itself(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
@@ -81,6 +96,21 @@ fn unused_checks(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
         report.warning(
             "/spec/healthCheckExprs",
             "spec.healthCheckExprs has no effect without spec.wait or spec.healthChecks.",
+        );
+    }
+}
+
+fn kube_config(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    const FIELD: &str = "/spec/kubeConfig";
+    if subject.has(FIELD)
+        && subject
+            .set_among(FIELD, &["secretRef", "configMapRef"])
+            .len()
+            != 1
+    {
+        report.error(
+            FIELD,
+            "spec.kubeConfig needs exactly one of secretRef and configMapRef.",
         );
     }
 }
