@@ -3,16 +3,19 @@
 mod config;
 mod errors;
 mod object;
+mod warnings;
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::client::ClientBuilder;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tower::util::MapResponseLayer;
 
 pub(crate) use config::context_namespace;
 pub(crate) use errors::{ClusterError, chain, hint};
@@ -65,7 +68,10 @@ impl Cluster {
             config.headers.push((http_header(), agent));
         }
         let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| ClusterError::new(error, &server))?;
+        let client = ClientBuilder::try_from(config)
+            .map_err(|error| ClusterError::new(error, &server))?
+            .with_layer(&MapResponseLayer::new(warnings::echo))
+            .build();
         Ok(Self { client, server })
     }
 

@@ -7,8 +7,10 @@ pub(crate) mod manifest;
 pub(crate) mod progress;
 pub(crate) mod table;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::Mutex;
 
 use crate::error::Error;
 
@@ -43,9 +45,17 @@ pub(crate) fn success(message: impl Display) {
     say("\u{2714}", &message);
 }
 
-/// Says what deserves attention and stops nothing.
+/// Says what deserves attention and stops nothing. Each text is said once a run: the webhook may
+/// answer what was found before it was asked.
 pub(crate) fn warning(message: impl Display) {
-    say("\u{26a0}\u{fe0f}", &message);
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let message = message.to_string();
+    let is_new = SAID
+        .lock()
+        .is_ok_and(|mut said| said.insert(message.clone()));
+    if is_new {
+        say("\u{26a0}\u{fe0f}", &message);
+    }
 }
 
 /// Says that something failed.
