@@ -17,6 +17,7 @@
 //! A rule is one [`Rule`] value: words, examples and a function. The examples are its tests, so a
 //! new rule touches one file below `rules/`.
 
+mod catalogue;
 mod context;
 mod duration;
 mod engine;
@@ -28,6 +29,7 @@ mod rules;
 mod subject;
 mod text;
 
+pub use catalogue::markdown;
 pub use context::{Context, IngressNginx, Release, ReleaseError, Settings};
 pub use engine::{SKIP_ANNOTATION, review};
 pub use facts::{Fact, Facts, IngressClass, Objects, ServicePort, Tags};
