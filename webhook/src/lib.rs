@@ -62,13 +62,20 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         .await
         .context("cannot find a cluster: set KUBECONFIG, or run inside of one")?;
     let namespace = &args.namespace;
-    let uid = install::namespace_uid(&client, namespace)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot read namespace {namespace}: create it, or name another with --namespace"
+    let uid = match install::namespace_uid(&client, namespace).await {
+        Ok(uid) => uid,
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            anyhow::bail!(
+                "there is no namespace {namespace}: create it, or name another with --namespace"
             )
-        })?;
+        }
+        Err(error) => {
+            anyhow::bail!(
+                "cannot read namespace {namespace}: {}",
+                install::reason(&error)
+            )
+        }
+    };
     let design = Design {
         name: args.name.clone(),
         namespace: namespace.clone(),
