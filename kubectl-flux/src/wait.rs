@@ -111,6 +111,12 @@ pub(crate) async fn until(
     }
 }
 
+/// A new value for the annotation that asks for a reconciliation: like Flux's, the time, which
+/// differs from request to request.
+pub(crate) fn token() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
 fn unattended(target: Target<'_>) -> String {
     format!(
         "no controller has picked it up yet: is the one for {} running?",

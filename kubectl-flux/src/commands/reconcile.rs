@@ -135,8 +135,7 @@ async fn request(cluster: &Cluster, target: Target<'_>, context: &Context) -> Re
         "annotating {} {name} in {namespace} namespace",
         kind.name()
     ));
-    // The time in nanoseconds is Flux's token, and different for each request.
-    let token = jiff::Timestamp::now().to_string();
+    let token = wait::token();
     let before = cluster
         .annotate(kind, namespace, name, (names::REQUESTED_AT, &token))
         .await?;

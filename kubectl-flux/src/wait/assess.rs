@@ -1,7 +1,7 @@
 //! What one state of an object says about a goal. Pure: the protocol is that of Flux's status
 //! (`Ready`, `Reconciling`, `Stalled`, `observedGeneration`, `lastHandledReconcileAt`).
 
-use flux_api::names;
+use flux_api::names::{self, reason};
 use kube::api::DynamicObject;
 
 use crate::cluster::{ConditionView, View};
@@ -15,7 +15,11 @@ pub(crate) enum Goal<'a> {
         token: &'a str,
     },
     /// The present specification has been acted upon.
-    Current,
+    Current {
+        /// Value of an annotation that asked for it; needed where the specification is the same as
+        /// before and what the status says may be out of date.
+        token: Option<&'a str>,
+    },
 }
 
 /// What a state means.
@@ -41,16 +45,19 @@ pub(super) enum Verdict {
 
 /// Judges one state.
 pub(super) fn assess(object: &DynamicObject, goal: &Goal<'_>) -> Verdict {
-    match goal {
-        Goal::Handled { token } if !is_handled(object, token) => Verdict::Pending {
+    let (token, is_final): (_, fn(ConditionView<'_>) -> bool) = match goal {
+        Goal::Handled { token } => (Some(*token), |_| true),
+        // Without a request a failure may be about something that is about to come, such as the
+        // first artifact of a source that was created a moment ago.
+        Goal::Current { token } => (*token, |ready| !is_waiting_for_others(ready)),
+    };
+    if token.is_some_and(|token| !is_handled(object, token)) {
+        return Verdict::Pending {
             attended: false,
             state: describe(object),
-        },
-        Goal::Handled { .. } => judge(object, |_| true),
-        // Without a token a failure may be about something that is about to come, such as the
-        // first artifact of a source that was created a moment ago.
-        Goal::Current => judge(object, |reason| !is_waiting_for_others(reason)),
+        };
     }
+    judge(object, is_final)
 }
 
 /// Whether the controller has answered our request, or a later one that replaced it.
@@ -66,7 +73,7 @@ fn is_handled(object: &DynamicObject, token: &str) -> bool {
     handled == token || requested.is_some_and(|requested| requested == handled)
 }
 
-fn judge(object: &DynamicObject, is_final: impl Fn(&str) -> bool) -> Verdict {
+fn judge(object: &DynamicObject, is_final: impl Fn(ConditionView<'_>) -> bool) -> Verdict {
     let generation = object.metadata.generation;
     let observed = object
         .at("/status/observedGeneration")
@@ -98,19 +105,22 @@ fn judge(object: &DynamicObject, is_final: impl Fn(&str) -> bool) -> Verdict {
         .is_some_and(|c| c.is_true());
     if ready.is_true() && !is_reconciling {
         Verdict::Reached
-    } else if ready.is_false() && is_final(ready.reason) {
+    } else if ready.is_false() && is_final(ready) {
         failed(ready.reason, ready.message)
     } else {
         pending(true)
     }
 }
 
-/// Reasons of a `Ready=False` that another object's progress will lift.
-fn is_waiting_for_others(reason: &str) -> bool {
-    matches!(
-        reason,
-        "DependencyNotReady" | "ArtifactFailed" | "Progressing" | "ProgressingWithRetry"
-    )
+/// Whether another object's progress will lift a `Ready=False`.
+fn is_waiting_for_others(ready: ConditionView<'_>) -> bool {
+    match ready.reason {
+        reason::DEPENDENCY_NOT_READY | reason::PROGRESSING | reason::PROGRESSING_WITH_RETRY => true,
+        // Upstream uses one reason for a source that has not been fetched yet and for what is wrong
+        // with its content; only the text tells.
+        reason::ARTIFACT_FAILED => ready.message.contains("artifact not found, retrying"),
+        _ => false,
+    }
 }
 
 /// The state in one line, for the spinner and for the end of a wait that was too short.
@@ -222,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_new_object_is_judged_when_its_generation_was_seen() {
-        let goal = Goal::Current;
+        let goal = Goal::Current { token: None };
         let fresh = object(1, None, json!({"observedGeneration": -1}));
         assert_eq!(
             assess(&fresh, &goal),
@@ -255,20 +265,49 @@ mod tests {
 
     #[test]
     fn a_new_object_may_wait_for_others_but_not_for_a_wrong_key() {
-        let with = |reason: &str| {
-            let ready = condition("Ready", "False", reason, "why", 1);
-            assess(
-                &object(1, None, json!({"conditions": [ready]})),
-                &Goal::Current,
-            )
+        let with = |reason: &str, message: &str| {
+            let ready = condition("Ready", "False", reason, message, 1);
+            let object = object(1, None, json!({ "conditions": [ready] }));
+            assess(&object, &Goal::Current { token: None })
         };
+        for (reason, message) in [
+            ("DependencyNotReady", "dependency 'foo/infra' is not ready"),
+            (
+                "ArtifactFailed",
+                "Source artifact not found, retrying in 30s",
+            ),
+        ] {
+            let verdict = with(reason, message);
+            assert!(
+                matches!(verdict, Verdict::Pending { attended: true, .. }),
+                "{verdict:?}"
+            );
+        }
+        for (reason, message) in [
+            ("AuthenticationFailed", "wrong key"),
+            ("ArtifactFailed", "kustomization path not found: ./nope"),
+        ] {
+            assert_eq!(with(reason, message), failed(reason, message));
+        }
+    }
+
+    #[test]
+    fn what_was_said_before_the_update_does_not_count() {
+        let ready = condition("Ready", "False", "AuthenticationFailed", "wrong key", 1);
+        let mut status = json!({ "observedGeneration": 1, "conditions": [ready] });
+        let goal = Goal::Current { token: Some(TOKEN) };
+        let before = assess(&object(1, Some(TOKEN), status.clone()), &goal);
         assert!(matches!(
-            with("DependencyNotReady"),
-            Verdict::Pending { attended: true, .. }
+            before,
+            Verdict::Pending {
+                attended: false,
+                ..
+            }
         ));
+        status["lastHandledReconcileAt"] = json!(TOKEN);
         assert_eq!(
-            with("AuthenticationFailed"),
-            failed("AuthenticationFailed", "why")
+            assess(&object(1, Some(TOKEN), status), &goal),
+            failed("AuthenticationFailed", "wrong key")
         );
     }
 
@@ -279,7 +318,7 @@ mod tests {
             condition("Ready", "Unknown", "Progressing", "...", 1),
         ]});
         assert_eq!(
-            assess(&object(1, None, status), &Goal::Current),
+            assess(&object(1, None, status), &Goal::Current { token: None }),
             failed("URLInvalid", "no such scheme")
         );
     }

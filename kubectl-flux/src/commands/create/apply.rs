@@ -55,7 +55,12 @@ pub(super) async fn apply_and_wait(
 ) -> Result<(), Error> {
     let subject = draft.kind.subject();
     output::action(format!("applying {subject}"));
-    let (object, verb) = upsert(draft, cluster).await?;
+    let (object, token) = upsert(draft, cluster).await?;
+    let verb = if token.is_some() {
+        "updated"
+    } else {
+        "created"
+    };
     output::success(format!("{subject} {verb}"));
     if object.is_suspended() {
         output::warning(format!(
@@ -70,7 +75,10 @@ pub(super) async fn apply_and_wait(
         namespace: &draft.namespace,
         name: &draft.name,
     };
-    let object = wait::until(cluster, target, &Goal::Current, &object, context.timeout()).await?;
+    let goal = Goal::Current {
+        token: token.as_deref(),
+    };
+    let object = wait::until(cluster, target, &goal, &object, context.timeout()).await?;
     for line in report(&object) {
         match line {
             Ok(line) => output::success(line),
@@ -80,8 +88,14 @@ pub(super) async fn apply_and_wait(
     Ok(())
 }
 
-/// Creates the object or updates the existing one; also says which of the two happened.
-async fn upsert(draft: &Draft, cluster: &Cluster) -> Result<(DynamicObject, &'static str), Error> {
+/// Creates the object or updates the existing one.
+///
+/// An update asks for a reconciliation and gives the token of that request: where the update
+/// changes nothing, such as after a Secret was mended, no controller would notice it.
+async fn upsert(
+    draft: &Draft,
+    cluster: &Cluster,
+) -> Result<(DynamicObject, Option<String>), Error> {
     let resource = draft.kind.resource();
     for _ in 0..ATTEMPTS {
         let Some(mut object) = cluster
@@ -94,10 +108,8 @@ async fn upsert(draft: &Draft, cluster: &Cluster) -> Result<(DynamicObject, &'st
             if !draft.labels.is_empty() {
                 object.metadata.labels = Some(draft.labels.clone());
             }
-            return Ok((
-                cluster.create(&resource, &draft.namespace, &object).await?,
-                "created",
-            ));
+            let object = cluster.create(&resource, &draft.namespace, &object).await?;
+            return Ok((object, None));
         };
         warn_about_owner(&object);
         let spec = object.at("/spec").cloned().unwrap_or_default();
@@ -107,11 +119,17 @@ async fn upsert(draft: &Draft, cluster: &Cluster) -> Result<(DynamicObject, &'st
             .labels
             .get_or_insert_default()
             .extend(draft.labels.clone());
+        let token = wait::token();
+        object
+            .metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(names::REQUESTED_AT.to_owned(), token.clone());
         let updated = cluster
             .replace(&resource, &draft.namespace, &draft.name, &object)
             .await?;
         if let Some(object) = updated {
-            return Ok((object, "updated"));
+            return Ok((object, Some(token)));
         }
     }
     Err(Error::input(format!(
