@@ -17,7 +17,7 @@ use clap::{Arg, ArgAction, Command as Tree, CommandFactory, FromArgMatches, Pars
 
 pub(crate) use global::{Global, SecretText};
 
-use crate::{commands, complete, output};
+use crate::{commands, output};
 
 /// Everything that was typed.
 #[derive(Debug, Parser)]
@@ -58,9 +58,6 @@ pub(crate) enum Command {
     Reconcile(commands::reconcile::Reconcile),
     /// Show the versions of this program and of the controllers
     Version(commands::version::Args),
-    /// Candidates for the last of the given words
-    #[command(name = complete::COMMAND, hide = true)]
-    Complete(complete::Args),
 }
 
 /// Why the arguments lead to no command: help was asked for, or they make no sense.

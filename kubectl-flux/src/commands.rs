@@ -10,7 +10,6 @@ pub(crate) mod reconcile;
 pub(crate) mod version;
 
 use crate::cli::{Cli, Command};
-use crate::complete;
 use crate::context::Context;
 use crate::error::Error;
 
@@ -19,11 +18,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     let Cli {
         global, command, ..
     } = cli;
-    // These work without a namespace, and must also when it is not usable.
-    match command {
-        Command::Completion(args) => return completion::run(&args),
-        Command::Complete(args) => return complete::run(&args, &global),
-        _ => {}
+    // Works without a namespace, and must also when it is not usable.
+    if let Command::Completion(args) = &command {
+        return completion::run(args);
     }
     let context = Context::new(global)?;
     match command {
@@ -34,6 +31,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Install(args) => install::run(&args, &context),
         Command::Reconcile(reconcile) => reconcile::run(&reconcile, &context),
         Command::Version(args) => version::run(&args, &context),
-        Command::Completion(_) | Command::Complete(_) => Ok(()),
+        Command::Completion(args) => completion::run(&args),
     }
 }

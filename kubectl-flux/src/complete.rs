@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command as Tree};
 
-use crate::cli::{self, Global};
+use crate::cli;
 use crate::cluster::{Cluster, Scope, Selection};
 use crate::context::Context;
 use crate::error::Error;
@@ -27,36 +27,42 @@ const NO_FILES: u8 = 4;
 /// Directive: files may be offered.
 const FILES: u8 = 0;
 
-/// The words typed so far, the last of them possibly empty.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[arg(
-        value_name = "WORD",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
-    words: Vec<String>,
+/// The words to complete, if that is what the program was called for. They are taken as they are:
+/// a parser would act upon flags that are yet to be completed.
+pub(crate) fn words(args: &[OsString]) -> Option<Vec<String>> {
+    let (program, rest) = args.split_first()?;
+    let words = match rest.split_first() {
+        Some((verb, words)) if verb == COMMAND => words,
+        _ if Path::new(program)
+            .file_stem()
+            .is_some_and(|name| name == KUBECTL_HOOK) =>
+        {
+            rest
+        }
+        _ => return None,
+    };
+    Some(
+        words
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    )
 }
 
-/// Whether kubectl called us for completion.
-pub(crate) fn called_by_kubectl(args: &[OsString]) -> bool {
-    args.first()
-        .and_then(|path| Path::new(path).file_stem())
-        .is_some_and(|name| name == KUBECTL_HOOK)
-}
-
-/// Prints the candidates. Failures are silent: a shell has no place for them.
-pub(crate) fn run(args: &Args, _global: &Global) -> Result<(), Error> {
-    let mut words = args.words.clone();
-    let last = words.pop().unwrap_or_default();
+/// Prints the candidates for the last of the words, which may be empty. Failures are silent: a
+/// shell has no place for them.
+pub(crate) fn run(words: &[String]) -> Result<(), Error> {
+    let (last, words) = words
+        .split_last()
+        .map_or(("", words), |(last, rest)| (last.as_str(), rest));
     let mut tree = cli::command();
     tree.build();
-    let place = find_place(&tree, &words, &last);
+    let place = find_place(&tree, words, last);
     let (mut candidates, directive) = match &place.wanted {
-        Wanted::Words => (of_words(place.command, &last), NO_FILES),
+        Wanted::Words => (of_words(place.command, last), NO_FILES),
         Wanted::Value { flag, .. } => match values_of(flag) {
             Some(values) => (values.iter().map(|v| (*v).to_owned()).collect(), NO_FILES),
-            None if *flag == "namespace" => (namespaces(&words), NO_FILES),
+            None if *flag == "namespace" => (namespaces(words), NO_FILES),
             None if names_file(flag) => (Vec::new(), FILES),
             None => (Vec::new(), NO_FILES),
         },
@@ -65,13 +71,13 @@ pub(crate) fn run(args: &Args, _global: &Global) -> Result<(), Error> {
         && !last.starts_with('-')
         && let Some(kind) = kind_of(&place.path)
     {
-        candidates.extend(objects(kind, &words));
+        candidates.extend(objects(kind, words));
     }
     let prefix = match &place.wanted {
         Wanted::Value {
             typed, attached, ..
         } => (typed.as_str(), attached.as_str()),
-        Wanted::Words => (last.as_str(), ""),
+        Wanted::Words => (last, ""),
     };
     let mut text: String = candidates
         .iter()
@@ -306,7 +312,6 @@ mod tests {
             commands.iter().any(|c| c.starts_with("create\t")),
             "{commands:?}"
         );
-        assert!(!commands.iter().any(|c| c.starts_with(COMMAND)), "hidden");
         let flags = of_words(tree.find_subcommand("check").unwrap(), "--");
         assert!(flags.iter().any(|f| f.starts_with("--pre\t")), "{flags:?}");
         assert!(
@@ -316,10 +321,20 @@ mod tests {
     }
 
     #[test]
-    fn kubectl_calls_by_another_name() {
-        assert!(called_by_kubectl(
-            &["/usr/bin/kubectl_complete-flux".into()]
-        ));
-        assert!(!called_by_kubectl(&["kubectl-flux".into()]));
+    fn completion_is_asked_for_by_verb_or_by_name() {
+        let ask = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            words(&args)
+        };
+        assert_eq!(
+            ask(&["kubectl-flux", "__complete", "-n", ""]).unwrap(),
+            ["-n", ""]
+        );
+        assert_eq!(
+            ask(&["/usr/bin/kubectl_complete-flux", "get", ""]).unwrap(),
+            ["get", ""]
+        );
+        assert_eq!(ask(&["kubectl-flux", "get"]), None);
+        assert_eq!(ask(&[]), None);
     }
 }

@@ -28,13 +28,13 @@ const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 /// Data goes to standard output, everything said to the person to standard error. The code is 0
 /// on success and 1 on any failure, as with Flux.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args: Vec<OsString> = args.into_iter().collect();
-    if complete::called_by_kubectl(&args) {
-        args.insert(1, complete::COMMAND.into());
-    }
-    let outcome = match cli::parse(&args) {
-        Ok(cli) => commands::run(cli),
-        Err(stop) => return stop.report(),
+    let args: Vec<OsString> = args.into_iter().collect();
+    let outcome = match complete::words(&args) {
+        Some(words) => complete::run(&words),
+        None => match cli::parse(&args) {
+            Ok(cli) => commands::run(cli),
+            Err(stop) => return stop.report(),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
