@@ -1,3 +1,38 @@
-//! Entry point.
+//! Entry point of the operator: arguments, logs, runtime, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use flux_sync_operator::args::Args;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // Every TLS client of the process uses ring; without an installed provider rustls panics.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprintln!("flux-sync-operator: another TLS provider is installed already");
+        return ExitCode::FAILURE;
+    }
+    flux_sync_operator::logging::init(&args);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("flux-sync-operator: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(flux_sync_operator::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("flux-sync-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

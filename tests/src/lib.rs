@@ -5,3 +5,4 @@
 
 pub mod env;
 pub mod sandbox;
+pub mod tutorial;

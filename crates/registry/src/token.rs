@@ -143,15 +143,7 @@ impl Call<'_> {
             scopes,
         } = key;
         if let Login::Identity(refresh_token) = self.login() {
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.append_pair("grant_type", "refresh_token")
-                .append_pair("client_id", "flux")
-                .append_pair("scope", &scopes.join(" "))
-                .append_pair("refresh_token", refresh_token);
-            if let Some(service) = service {
-                form.append_pair("service", service);
-            }
-            let form = form.finish();
+            let form = refresh_form(refresh_token, service.as_deref(), scopes);
             let request = || {
                 self.session
                     .http
@@ -181,6 +173,20 @@ impl Call<'_> {
         };
         self.send(request, MAX_SMALL_BODY).await
     }
+}
+
+/// The form of a token request by refresh token (the distribution project's "oauth2" flow).
+/// Built apart from the request: its encoder must not live across an await.
+fn refresh_form(refresh_token: &str, service: Option<&str>, scopes: &[String]) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", "flux")
+        .append_pair("scope", &scopes.join(" "))
+        .append_pair("refresh_token", refresh_token);
+    if let Some(service) = service {
+        form.append_pair("service", service);
+    }
+    form.finish()
 }
 
 fn basic(username: &str, password: &str) -> String {

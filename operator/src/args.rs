@@ -1,0 +1,84 @@
+//! Command line of the operator. Flags that Flux's controllers have keep their names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Syncs a cluster from Git and updates images through Git.
+///
+/// Uses the kubeconfig of KUBECONFIG or ~/.kube/config, or the service account inside a cluster.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "flux-sync-operator", version)]
+pub struct Args {
+    /// Folder for Git mirrors and artifacts; it can be lost at any time.
+    #[arg(long, env = "STORAGE_PATH", default_value = "/data")]
+    pub storage_path: PathBuf,
+
+    /// Address of the artifact server.
+    #[arg(long, env = "STORAGE_ADDRESS", default_value = "0.0.0.0:9090")]
+    pub storage_addr: SocketAddr,
+
+    /// Host (and port) under which others reach the artifact server [default: the address bound].
+    #[arg(long, env = "STORAGE_ADV_ADDR")]
+    pub storage_adv_addr: Option<String>,
+
+    /// Address of /healthz and /readyz.
+    #[arg(long, default_value = "0.0.0.0:9440")]
+    pub health_addr: SocketAddr,
+
+    /// Address of /metrics.
+    #[arg(long, env = "METRICS_ADDR", default_value = "0.0.0.0:8080")]
+    pub metrics_addr: SocketAddr,
+
+    /// Objects of one kind that are reconciled at once.
+    #[arg(long, default_value_t = 4)]
+    pub concurrent: u16,
+
+    /// Requests of one Kustomization that are under way at once.
+    #[arg(long, default_value_t = 4)]
+    pub concurrent_ssa: usize,
+
+    /// The kustomize program [default: the one in PATH].
+    #[arg(long, env = "KUSTOMIZE")]
+    pub kustomize: Option<PathBuf>,
+
+    /// Lets bases of a kustomization be fetched from elsewhere.
+    #[arg(long)]
+    pub remote_bases: bool,
+
+    /// Refuses references to sources and image repositories of other namespaces.
+    #[arg(long)]
+    pub no_cross_namespace_refs: bool,
+
+    /// What is logged: trace, debug, info, warn or error.
+    #[arg(long, default_value = "info")]
+    pub log_level: String,
+
+    /// How it is logged.
+    #[arg(long, value_enum, default_value = "json")]
+    pub log_encoding: LogEncoding,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogEncoding {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Console,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+        let args = Args::parse_from(["x", "--storage-path", "/tmp/x", "--log-encoding=console"]);
+        assert_eq!(args.storage_addr.port(), 9090);
+        assert_eq!(args.log_encoding, LogEncoding::Console);
+    }
+}

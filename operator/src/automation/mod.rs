@@ -1,0 +1,185 @@
+//! ImageUpdateAutomation: writes selected images into Git.
+//!
+//! The steps of a run: what is asked for ([`plan`]), the policies of the namespace ([`policies`]),
+//! edit, commit and push ([`update`]). The edit is repeated on a fresh commit when somebody else
+//! pushed in between, so that automations of one branch do not get in each other's way.
+
+use std::sync::Arc;
+
+use flux_api::names::{self, reason};
+use flux_api::{
+    Condition, GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time,
+};
+use flux_git::{GitError, Pushed};
+use kube::ResourceExt;
+
+use crate::conclusion::{Retry, Verdict};
+use crate::context::Context;
+use crate::driver::{Controlled, Finalized, Pass};
+use crate::events::Event;
+use crate::key::Key;
+
+pub mod markers;
+pub mod plan;
+pub mod policies;
+pub mod update;
+
+/// Message of the Ready condition; scripts match on it.
+const UP_TO_DATE: &str = "repository up-to-date";
+
+impl Controlled for ImageUpdateAutomation {
+    type Status = ImageUpdateAutomationStatus;
+
+    const KIND: &'static str = "ImageUpdateAutomation";
+    const CONTROLLER: &'static str = "image-automation-controller";
+    const MANAGER: &'static str = names::IMAGE_AUTOMATION_FIELD_MANAGER;
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
+        &mut status.conditions
+    }
+
+    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
+        status.observed_generation = generation.or(status.observed_generation);
+        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        let signing = self
+            .spec
+            .git
+            .as_ref()
+            .and_then(|git| git.commit.signing_key.as_ref());
+        signing
+            .map(|key| key.secret_ref.name.as_str())
+            .into_iter()
+            .collect()
+    }
+
+    async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {
+        let mut run = Run {
+            object: self,
+            context,
+            status: self.status.clone().unwrap_or_default(),
+            events: Vec::new(),
+        };
+        let verdict = match run.steps().await {
+            Ok(verdict) | Err(verdict) => verdict,
+        };
+        let interval = self.spec.interval.as_std();
+        Pass {
+            status: run.status,
+            verdict,
+            events: run.events,
+            interval,
+        }
+    }
+
+    async fn finalize(&self, _: &Arc<Context>) -> Finalized {
+        Finalized::Done
+    }
+}
+
+struct Run<'a> {
+    object: &'a ImageUpdateAutomation,
+    context: &'a Arc<Context>,
+    status: ImageUpdateAutomationStatus,
+    events: Vec<Event>,
+}
+
+impl Run<'_> {
+    async fn steps(&mut self) -> Result<Verdict, Verdict> {
+        let plan = plan::Plan::of(self.object, self.context).await?;
+        let policies = policies::of(self.object, self.context)?;
+        let head = self
+            .context
+            .git
+            .resolve(&plan.remote, &plan.base)
+            .await
+            .map_err(failed)?;
+        let handled = self.object.annotations().get(names::REQUESTED_AT);
+        let asked = handled.is_some() && handled != self.status.last_handled_reconcile_at.as_ref();
+        let observed = self.object.status.as_ref().is_some_and(|status| {
+            status.observed_generation == self.object.metadata.generation
+                && status.observed_source_revision.as_ref() == Some(&head.revision)
+                && status.observed_policies == policies.observed()
+        });
+        if observed && !asked {
+            return Ok(up_to_date());
+        }
+        self.status.last_automation_run_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let updated = update::run(&plan, &policies, self.object, self.context).await;
+        markers::set(&mut self.status.conditions, &updated.problems, generation);
+        let pushed = updated.result?;
+        self.status.observed_policies = policies.observed();
+        self.status.observed_source_revision = Some(pushed.base.revision.clone());
+        if let Some(commit) = &pushed.commit {
+            self.note_push(commit, &pushed, &plan);
+        }
+        Ok(up_to_date())
+    }
+
+    fn note_push(&mut self, commit: &str, pushed: &Pushed, plan: &plan::Plan) {
+        let short: String = commit.chars().take(7).collect();
+        let refspec = match &plan.refspec {
+            Some(refspec) => format!(" and refspecs '{refspec}'"),
+            None => String::new(),
+        };
+        self.events.push(Event::normal(
+            reason::SUCCEEDED,
+            format!(
+                "pushed commit '{short}' to branch '{}'{refspec}\n{}",
+                pushed.branch, pushed.message
+            ),
+        ));
+        self.status.last_push_commit = Some(commit.to_owned());
+        self.status.last_push_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
+        if plan.base_branch() == Some(&pushed.branch) {
+            // What was pushed is what the next run finds: it has nothing to do then.
+            self.status.observed_source_revision =
+                Some(format!("{}@sha1:{}", pushed.branch, commit));
+        }
+        wake_sources(plan, self.context);
+    }
+}
+
+fn up_to_date() -> Verdict {
+    Verdict::Ready {
+        reason: reason::SUCCEEDED,
+        message: UP_TO_DATE.to_owned(),
+    }
+}
+
+fn failed(error: GitError) -> Verdict {
+    Verdict::Failed {
+        reason: error.reason(),
+        message: error.to_string(),
+        retry: Retry::Backoff,
+    }
+}
+
+/// Wakes every GitRepository that reads the repository that was pushed to.
+fn wake_sources(plan: &plan::Plan, context: &Context) {
+    for object in context.stores.git_repositories.state() {
+        if same_repository(&object, &plan.source) {
+            context.triggers.git_repositories.wake(&Key::of(&*object));
+        }
+    }
+}
+
+fn same_repository(a: &GitRepository, b: &GitRepository) -> bool {
+    let plain = |url: &str| {
+        url.trim_end_matches('/')
+            .trim_end_matches(".git")
+            .to_owned()
+    };
+    plain(&a.spec.url) == plain(&b.spec.url)
+}

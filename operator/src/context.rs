@@ -1,0 +1,255 @@
+//! What the controllers share.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flux_api::{
+    GitRepository, ImagePolicy, ImageRef, ImageRepository, ImageUpdateAutomation, Kustomization,
+};
+use flux_apply::Applier;
+use flux_git::Git;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, ResourceExt};
+use kube_runtime::reflector::Store;
+
+use crate::args::Args;
+use crate::backoff::Backoff;
+use crate::driver::Controlled;
+use crate::events::Recorder;
+use crate::key::Key;
+use crate::kustomization::health::HealthWaits;
+use crate::metrics::Metrics;
+use crate::source::Source;
+use crate::triggers::Trigger;
+
+/// Caches of the five kinds, filled by their watches.
+pub struct Stores {
+    /// GitRepositories.
+    pub git_repositories: Store<GitRepository>,
+    /// Kustomizations.
+    pub kustomizations: Store<Kustomization>,
+    /// ImageRepositories.
+    pub image_repositories: Store<ImageRepository>,
+    /// ImagePolicies.
+    pub image_policies: Store<ImagePolicy>,
+    /// ImageUpdateAutomations.
+    pub image_update_automations: Store<ImageUpdateAutomation>,
+}
+
+/// Ways to wake objects of the five kinds.
+#[derive(Clone)]
+pub struct Triggers {
+    /// GitRepositories.
+    pub git_repositories: Trigger<GitRepository>,
+    /// Kustomizations.
+    pub kustomizations: Trigger<Kustomization>,
+    /// ImageRepositories.
+    pub image_repositories: Trigger<ImageRepository>,
+    /// ImagePolicies.
+    pub image_policies: Trigger<ImagePolicy>,
+    /// ImageUpdateAutomations.
+    pub image_update_automations: Trigger<ImageUpdateAutomation>,
+}
+
+/// A map that many tasks read and write for moments.
+pub struct Shared<V>(Mutex<HashMap<Key, V>>);
+
+impl<V> Default for Shared<V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<V: Clone> Shared<V> {
+    /// The value of a key.
+    pub fn get(&self, key: &Key) -> Option<V> {
+        self.lock().get(key).cloned()
+    }
+
+    /// Sets a value and returns the one before.
+    pub fn set(&self, key: &Key, value: V) -> Option<V> {
+        self.lock().insert(key.clone(), value)
+    }
+
+    /// Forgets a key.
+    pub fn remove(&self, key: &Key) -> Option<V> {
+        self.lock().remove(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Newest = HashMap<(&'static str, Key), Arc<dyn Any + Send + Sync>>;
+
+/// What the controllers share.
+pub struct Context {
+    /// Client of the API server.
+    pub client: Client,
+    /// Command line.
+    pub args: Args,
+    /// Where artifacts lie.
+    pub artifacts: PathBuf,
+    /// Where others fetch them: `http://host:port`.
+    pub artifacts_url: String,
+    /// Mirrors of repositories.
+    pub git: Git,
+    /// Applies objects.
+    pub applier: Applier,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Failures in a row.
+    pub backoff: Backoff,
+    /// Caches.
+    pub stores: Stores,
+    /// Wakes objects.
+    pub triggers: Triggers,
+    /// What was fetched, by GitRepository.
+    pub sources: Shared<Arc<Source>>,
+    /// Tags after exclusion, by ImageRepository.
+    pub tags: Shared<Arc<Vec<String>>>,
+    /// What policies selected, by ImagePolicy; newer than the cache of objects.
+    pub selected: Shared<ImageRef>,
+    /// Health waits under way.
+    pub health: HealthWaits,
+    newest: Mutex<Newest>,
+}
+
+/// The parts of which a [`Context`] is made; the rest starts empty.
+pub struct Parts {
+    /// See [`Context::client`].
+    pub client: Client,
+    /// See [`Context::args`].
+    pub args: Args,
+    /// See [`Context::artifacts`].
+    pub artifacts: PathBuf,
+    /// See [`Context::artifacts_url`].
+    pub artifacts_url: String,
+    /// See [`Context::git`].
+    pub git: Git,
+    /// See [`Context::applier`].
+    pub applier: Applier,
+    /// See [`Context::recorder`].
+    pub recorder: Recorder,
+    /// See [`Context::stores`].
+    pub stores: Stores,
+    /// See [`Context::triggers`].
+    pub triggers: Triggers,
+}
+
+impl Context {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            client,
+            args,
+            artifacts,
+            artifacts_url,
+            git,
+            applier,
+            recorder,
+            stores,
+            triggers,
+        } = parts;
+        Self {
+            client,
+            args,
+            artifacts,
+            artifacts_url,
+            git,
+            applier,
+            recorder,
+            metrics: Arc::default(),
+            backoff: Backoff::default(),
+            stores,
+            triggers,
+            sources: Shared::default(),
+            tags: Shared::default(),
+            selected: Shared::default(),
+            health: HealthWaits::default(),
+            newest: Mutex::default(),
+        }
+    }
+
+    /// Remembers an object as the API server returned it from a write. The watch brings it too,
+    /// only later; a run in between must not decide from a status that is already history.
+    pub fn remember<K: Controlled>(&self, object: K) {
+        let key = (K::KIND, Key::of(&object));
+        self.newest().insert(key, Arc::new(object));
+    }
+
+    /// The newer of the cached object and what was remembered of it.
+    pub fn newest_of<K: Controlled>(&self, cached: Arc<K>) -> Arc<K> {
+        let key = (K::KIND, Key::of(&*cached));
+        let mut newest = self.newest();
+        let remembered = newest
+            .get(&key)
+            .and_then(|any| Arc::downcast::<K>(any.clone()).ok());
+        match remembered {
+            Some(object) if version(&*object) > version(&*cached) => object,
+            Some(_) => {
+                newest.remove(&key);
+                cached
+            }
+            None => cached,
+        }
+    }
+
+    /// Forgets what was remembered of an object that is gone.
+    pub fn forget<K: Controlled>(&self, key: &Key) {
+        self.newest().remove(&(K::KIND, key.clone()));
+        self.backoff.reset(K::KIND, key);
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The data of a Secret.
+    ///
+    /// # Errors
+    /// [`SecretError`], in words for a condition.
+    pub async fn secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<BTreeMap<String, Vec<u8>>, SecretError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        match api.get_opt(name).await {
+            Ok(Some(secret)) => Ok(secret
+                .data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(k, v)| (k, v.0))
+                .collect()),
+            Ok(None) => Err(SecretError::Missing(Key::new(namespace, name))),
+            Err(error) => Err(SecretError::Read(Key::new(namespace, name), error)),
+        }
+    }
+}
+
+/// Resource versions of one resource grow; a text that is no number counts as oldest.
+fn version<K: kube::Resource>(object: &K) -> u64 {
+    object
+        .resource_version()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or_default()
+}
+
+/// Why a Secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// There is none.
+    #[error(
+        "Secret \"{0}\" does not exist; create it, the reconciliation goes on as soon as it is there"
+    )]
+    Missing(Key),
+    /// It cannot be read.
+    #[error("Secret \"{0}\" cannot be read: {1}")]
+    Read(Key, kube::Error),
+}

@@ -1,0 +1,443 @@
+//! What all controllers have in common: the finalizer, suspension, the status protocol, events,
+//! metrics and the time of the next run. A kind brings the steps between.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Debug;
+use std::future::Future;
+use std::hash::{Hash, Hasher};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flux_api::Condition;
+use flux_api::conditions::{self, Status};
+use flux_api::names::{self, reason};
+use futures::StreamExt;
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource, ResourceExt};
+use kube_runtime::controller::{self, Action, Controller};
+use kube_runtime::reflector::store::Writer;
+use kube_runtime::{Predicate, WatchStreamExt, predicates, watcher};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::jitter;
+use crate::conclusion::{Retry, Verdict, merge_patch};
+use crate::context::Context;
+use crate::events::Event;
+use crate::http::Readiness;
+use crate::key::Key;
+use crate::metrics::ObjectLabels;
+use crate::triggers::Wakeups;
+
+/// Work that takes longer than this shows itself in the status while it runs.
+const SHOW_PROGRESS_AFTER: Duration = Duration::from_secs(1);
+
+/// The result of one reconcile.
+pub struct Pass<S> {
+    /// The new status; conditions Ready, Reconciling and Stalled follow from the verdict.
+    pub status: S,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What to tell about it.
+    pub events: Vec<Event>,
+    /// When to look again after success.
+    pub interval: Duration,
+}
+
+/// How the deletion of an object goes on.
+pub enum Finalized {
+    /// All is cleaned up.
+    Done,
+    /// Not yet; the text says what is in the way.
+    Retry(String),
+}
+
+/// A kind with a controller.
+pub trait Controlled:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// Its status.
+    type Status: Clone + Debug + Default + Serialize + Send + Sync;
+
+    /// Its kind.
+    const KIND: &'static str;
+
+    /// Who reports events: the name of Flux's controller for the kind.
+    const CONTROLLER: &'static str;
+
+    /// Field manager of status and finalizer.
+    const MANAGER: &'static str;
+
+    /// Whether it is suspended.
+    fn suspended(&self) -> bool;
+    /// Its status as last seen.
+    fn status(&self) -> Option<&Self::Status>;
+    /// Conditions within a status.
+    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition>;
+    /// Writes the observed generation and the handled request token into a status.
+    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>);
+    /// Names of Secrets of its namespace that it refers to.
+    fn secrets(&self) -> Vec<&str>;
+    /// One run.
+    fn reconcile(&self, context: &Arc<Context>) -> impl Future<Output = Pass<Self::Status>> + Send;
+    /// Called when the outcome of a run is stored: the place to wake dependants.
+    fn concluded(&self, _verdict: &Verdict, _context: &Context) {}
+    /// Cleans up before the object goes.
+    fn finalize(&self, context: &Arc<Context>) -> impl Future<Output = Finalized> + Send;
+}
+
+/// Runs the controller of a kind until `stop`.
+pub async fn run<K: Controlled>(
+    context: Arc<Context>,
+    writer: Writer<K>,
+    wakeups: Wakeups<K>,
+    stop: CancellationToken,
+    readiness: &Readiness,
+) {
+    let mut listed = Some(readiness.clone());
+    let reader = writer.as_reader();
+    let changes = predicates::generation
+        .combine(requested_at)
+        .combine(being_deleted);
+    let stream = watcher(
+        Api::<K>::all(context.client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .modify(|object| {
+        object.managed_fields_mut().clear();
+    })
+    .reflect(writer)
+    // Not `Store::wait_until_ready`: it wakes only the last of several waiters, and the controller
+    // is one of them.
+    .inspect(move |event| {
+        if matches!(event, Ok(watcher::Event::InitDone))
+            && let Some(readiness) = listed.take()
+        {
+            readiness.report();
+        }
+    })
+    .applied_objects()
+    .predicate_filter(changes, Default::default());
+    let wakeups = futures::stream::unfold(wakeups, |mut wakeups| async move {
+        wakeups.recv().await.map(|object| (object, wakeups))
+    });
+    let config = controller::Config::default().concurrency(context.args.concurrent);
+    Controller::for_stream(stream, reader)
+        .reconcile_on(wakeups)
+        .with_config(config)
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile::<K>, on_error::<K>, context)
+        .for_each(|result| async move {
+            match result {
+                Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
+                Err(error) => tracing::warn!(kind = K::KIND, %error, "reconcile failed"),
+            }
+        })
+        .await;
+}
+
+fn requested_at<K: Resource>(object: &K) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    object
+        .annotations()
+        .get(names::REQUESTED_AT)
+        .hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+fn being_deleted<K: Resource>(object: &K) -> Option<u64> {
+    Some(u64::from(object.meta().deletion_timestamp.is_some()))
+}
+
+/// Failures of the API server itself; what an object's own reconcile finds is in its status.
+#[derive(Debug, thiserror::Error)]
+enum DriverError {
+    #[error("cannot write to the API server: {0}")]
+    Api(#[from] kube::Error),
+    #[error("cannot encode the status: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+fn on_error<K: Controlled>(object: Arc<K>, _: &DriverError, context: Arc<Context>) -> Action {
+    Action::requeue(context.backoff.failed(K::KIND, &Key::of(&*object)))
+}
+
+fn labels<K: Controlled>(key: &Key) -> ObjectLabels {
+    ObjectLabels {
+        kind: K::KIND.to_owned(),
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+    }
+}
+
+async fn reconcile<K: Controlled>(
+    object: Arc<K>,
+    context: Arc<Context>,
+) -> Result<Action, DriverError> {
+    let started = Instant::now();
+    let key = Key::of(&*object);
+    let labels = labels::<K>(&key);
+    let object = context.newest_of(object);
+    let api: Api<K> = Api::namespaced(context.client.clone(), &key.namespace);
+    if object.meta().deletion_timestamp.is_some() {
+        return finalize(&*object, &api, &context, &labels).await;
+    }
+    let object = ensure_finalizer(object, &api).await?;
+    context.metrics.suspended(&labels, object.suspended());
+    if object.suspended() {
+        return Ok(Action::await_change());
+    }
+    let pass = {
+        let mut work = pin!(object.reconcile(&context));
+        match tokio::time::timeout(SHOW_PROGRESS_AFTER, &mut work).await {
+            Ok(pass) => pass,
+            Err(_) => {
+                show_progress(&*object, &api, &context).await?;
+                work.await
+            }
+        }
+    };
+    let Pass {
+        mut status,
+        verdict,
+        events,
+        interval,
+    } = pass;
+    if verdict == Verdict::Unchanged {
+        return Ok(next_run::<K>(&key, &verdict, interval, &context));
+    }
+    let generation = object.meta().generation.unwrap_or_default();
+    let observed = verdict.conclude(K::conditions(&mut status), generation);
+    let handled = object.annotations().get(names::REQUESTED_AT).cloned();
+    K::observe(&mut status, observed.then_some(generation), handled);
+    // The run itself may have written: the difference is to what is stored now.
+    let before = serde_json::to_value(context.newest_of(object.clone()).status())?;
+    if let Some(patch) = merge_patch(&before, &serde_json::to_value(&status)?) {
+        write_status(&api, &key.name, patch, &context).await?;
+    }
+    object.concluded(&verdict, &context);
+    let (reason, message) = verdict.words();
+    for event in events {
+        context.recorder.record(&*object, K::CONTROLLER, event);
+    }
+    let event = match verdict {
+        // Waiting for something else is no failure of this object.
+        Verdict::Failed {
+            retry: Retry::OnChange(_),
+            ..
+        } => Some(Event::normal(reason, message)),
+        Verdict::Failed { .. } | Verdict::Stalled { .. } => Some(Event::warning(reason, message)),
+        Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => None,
+    };
+    if let Some(event) = event {
+        context.recorder.record(&*object, K::CONTROLLER, event);
+    }
+    let ready = conditions::get(K::conditions(&mut status), names::READY);
+    context
+        .metrics
+        .ready(&labels, ready.map_or("Unknown", |c| c.status.as_str()));
+    let ok = !matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. });
+    context
+        .metrics
+        .reconciled(&labels, K::CONTROLLER, started.elapsed(), ok);
+    log::<K>(&key, &verdict, started.elapsed());
+    Ok(next_run::<K>(&key, &verdict, interval, &context))
+}
+
+fn log<K: Controlled>(key: &Key, verdict: &Verdict, took: Duration) {
+    let kind = K::KIND;
+    let (reason, message) = verdict.words();
+    let milliseconds = took.as_millis();
+    match verdict {
+        Verdict::Unchanged => {}
+        Verdict::Ready { .. } | Verdict::Progressing { .. } => {
+            tracing::info!(
+                kind,
+                name = key.name,
+                namespace = key.namespace,
+                reason,
+                milliseconds,
+                "{message}"
+            );
+        }
+        Verdict::Failed { .. } | Verdict::Stalled { .. } => {
+            tracing::error!(
+                kind,
+                name = key.name,
+                namespace = key.namespace,
+                reason,
+                milliseconds,
+                "{message}"
+            );
+        }
+    }
+}
+
+fn next_run<K: Controlled>(
+    key: &Key,
+    verdict: &Verdict,
+    interval: Duration,
+    context: &Context,
+) -> Action {
+    match verdict {
+        Verdict::Failed {
+            retry: Retry::Backoff,
+            ..
+        } => {
+            // Backing off must not mean looking less often than a healthy object would.
+            let wait = context.backoff.failed(K::KIND, key);
+            return Action::requeue(wait.min(interval.max(Duration::from_secs(1))));
+        }
+        Verdict::Failed {
+            retry: Retry::After(wait) | Retry::OnChange(wait),
+            ..
+        } => {
+            return Action::requeue(*wait);
+        }
+        Verdict::Stalled { .. } => {
+            context.backoff.reset(K::KIND, key);
+            return Action::await_change();
+        }
+        Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => {}
+    }
+    context.backoff.reset(K::KIND, key);
+    if interval.is_zero() {
+        return Action::await_change();
+    }
+    Action::requeue(jitter(interval))
+}
+
+async fn ensure_finalizer<K: Controlled>(
+    object: Arc<K>,
+    api: &Api<K>,
+) -> Result<Arc<K>, kube::Error> {
+    if object.finalizers().iter().any(|f| f == names::FINALIZER) {
+        return Ok(object);
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(names::FINALIZER.to_owned());
+    let patch = finalizer_patch(&*object, &finalizers);
+    let params = PatchParams {
+        field_manager: Some(K::MANAGER.into()),
+        ..PatchParams::default()
+    };
+    Ok(Arc::new(
+        api.patch(&object.name_any(), &params, &Patch::Merge(patch))
+            .await?,
+    ))
+}
+
+/// Replaces the list, guarded by the resource version: somebody else's finalizer must survive.
+fn finalizer_patch<K: Controlled>(object: &K, finalizers: &[String]) -> serde_json::Value {
+    json!({"metadata": {
+        "finalizers": finalizers, "resourceVersion": object.resource_version()}})
+}
+
+async fn finalize<K: Controlled>(
+    object: &K,
+    api: &Api<K>,
+    context: &Arc<Context>,
+    labels: &ObjectLabels,
+) -> Result<Action, DriverError> {
+    if !object.finalizers().iter().any(|f| f == names::FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let key = Key::of(object);
+    if let Finalized::Retry(message) = object.finalize(context).await {
+        let event = Event::warning("FinalizationFailed", message.clone());
+        context.recorder.record(object, K::CONTROLLER, event);
+        tracing::error!(kind = K::KIND, object = %key, "cannot finish the deletion: {message}");
+        return Ok(Action::requeue(context.backoff.failed(K::KIND, &key)));
+    }
+    let finalizers: Vec<_> = object
+        .finalizers()
+        .iter()
+        .filter(|f| *f != names::FINALIZER)
+        .cloned()
+        .collect();
+    let patch = finalizer_patch(object, &finalizers);
+    let params = PatchParams {
+        field_manager: Some(K::MANAGER.into()),
+        ..PatchParams::default()
+    };
+    match api.patch(&key.name, &params, &Patch::Merge(patch)).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(error.into()),
+    }
+    context.forget::<K>(&key);
+    context.metrics.forget(labels);
+    tracing::info!(kind = K::KIND, object = %key, "deleted");
+    Ok(Action::await_change())
+}
+
+/// Shows that work goes on; Ready is touched only where there is none yet.
+async fn show_progress<K: Controlled>(
+    object: &K,
+    api: &Api<K>,
+    context: &Context,
+) -> Result<(), DriverError> {
+    let mut status = object.status().cloned().unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or_default();
+    let list = K::conditions(&mut status);
+    let message = "Reconciliation in progress";
+    conditions::set(
+        list,
+        names::RECONCILING,
+        Status::True,
+        reason::PROGRESSING,
+        message,
+        generation,
+    );
+    if conditions::get(list, names::READY).is_none_or(|ready| ready.status == "Unknown") {
+        conditions::set(
+            list,
+            names::READY,
+            Status::Unknown,
+            reason::PROGRESSING,
+            message,
+            generation,
+        );
+    }
+    let before = serde_json::to_value(object.status())?;
+    if let Some(patch) = merge_patch(&before, &serde_json::to_value(&status)?) {
+        write_status(api, &object.name_any(), patch, context).await?;
+    }
+    Ok(())
+}
+
+/// Writes a change of status; an object that is gone meanwhile needs none.
+pub(crate) async fn write_status<K: Controlled>(
+    api: &Api<K>,
+    name: &str,
+    patch: serde_json::Value,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    let params = PatchParams {
+        field_manager: Some(K::MANAGER.into()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_status(name, &params, &Patch::Merge(json!({"status": patch})))
+        .await
+    {
+        Ok(object) => {
+            context.remember(object);
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}

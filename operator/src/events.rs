@@ -1,0 +1,254 @@
+//! Events on objects, as `kubectl get events` and `kubectl flux events` show them.
+//!
+//! Repetitions count up the event that is there instead of adding one. Publishing never holds a
+//! reconcile back: a full queue drops events, a lost event is no lost state.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use flux_api::Time;
+use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, Resource};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+/// What is kept of published events to count repetitions: a few hundred objects' worth.
+const REMEMBERED: usize = 1024;
+
+/// Events waiting to be written; more means the API server is not keeping up.
+const QUEUE: usize = 512;
+
+/// The API server refuses longer messages.
+const MAX_MESSAGE: usize = 1024;
+
+/// Whether an event is good or bad news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// For the record.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl Type {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// Something worth telling about an object.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Good or bad news.
+    pub type_: Type,
+    /// Reason, in CamelCase.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+    /// Machine-readable details, as annotations of the event.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Event {
+    /// An event for the record.
+    pub fn normal(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Type::Normal, reason, message)
+    }
+
+    /// An event somebody should look at.
+    pub fn warning(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Type::Warning, reason, message)
+    }
+
+    fn new(type_: Type, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            type_,
+            reason: reason.into(),
+            message: message.into(),
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an annotation.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(key.into(), value.into());
+        self
+    }
+}
+
+struct Job {
+    object: ObjectReference,
+    controller: &'static str,
+    event: Event,
+}
+
+/// Publishes events in the background.
+#[derive(Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Recorder {
+    /// Starts the publisher.
+    pub fn start(client: Client) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(publish(client, jobs));
+        Self { queue }
+    }
+
+    /// Queues an event on `object`, reported by `controller`.
+    pub fn record<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        controller: &'static str,
+        event: Event,
+    ) {
+        let job = Job {
+            object: object.object_ref(&()),
+            controller,
+            event,
+        };
+        if let Err(error) = self.queue.try_send(job) {
+            tracing::warn!(%error, "event dropped");
+        }
+    }
+}
+
+/// What makes two events the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    uid: String,
+    type_: Type,
+    reason: String,
+    message: String,
+}
+
+#[derive(Default)]
+struct Seen {
+    counts: HashMap<Key, (String, i32)>,
+    order: VecDeque<Key>,
+}
+
+impl Seen {
+    fn remember(&mut self, key: Key, name: String) {
+        if self.order.len() >= REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.counts.remove(&oldest);
+        }
+        self.order.push_back(key.clone());
+        self.counts.insert(key, (name, 1));
+    }
+}
+
+async fn publish(client: Client, mut jobs: mpsc::Receiver<Job>) {
+    let mut seen = Seen::default();
+    while let Some(job) = jobs.recv().await {
+        if let Err(error) = publish_one(&client, &mut seen, &job).await {
+            tracing::warn!(%error, reason = job.event.reason, "event not published");
+        }
+    }
+}
+
+async fn publish_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), kube::Error> {
+    let namespace = job.object.namespace.as_deref().unwrap_or("default");
+    let api: Api<CoreEvent> = Api::namespaced(client.clone(), namespace);
+    let now = Time(k8s_openapi::jiff::Timestamp::now());
+    let key = Key {
+        uid: job.object.uid.clone().unwrap_or_default(),
+        type_: job.event.type_,
+        reason: job.event.reason.clone(),
+        message: job.event.message.clone(),
+    };
+    if let Some((name, count)) = seen.counts.get_mut(&key) {
+        let next = *count + 1;
+        let patch = json!({"count": next, "lastTimestamp": now});
+        match api
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+        {
+            Ok(_) => {
+                *count = next;
+                return Ok(());
+            }
+            // The API server forgets events after an hour; then a new one is due.
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                seen.counts.remove(&key);
+                seen.order.retain(|k| *k != key);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let event = CoreEvent {
+        metadata: ObjectMeta {
+            generate_name: Some(format!(
+                "{}.",
+                job.object.name.as_deref().unwrap_or("object")
+            )),
+            namespace: Some(namespace.to_owned()),
+            annotations: (!job.event.annotations.is_empty()).then(|| job.event.annotations.clone()),
+            ..ObjectMeta::default()
+        },
+        involved_object: job.object.clone(),
+        type_: Some(job.event.type_.word().to_owned()),
+        reason: Some(job.event.reason.clone()),
+        message: Some(clamp(&job.event.message)),
+        source: Some(EventSource {
+            component: Some(job.controller.to_owned()),
+            host: None,
+        }),
+        reporting_component: Some(job.controller.to_owned()),
+        first_timestamp: Some(now.clone()),
+        last_timestamp: Some(now),
+        count: Some(1),
+        ..CoreEvent::default()
+    };
+    let created = api.create(&PostParams::default(), &event).await?;
+    seen.remember(key, created.metadata.name.unwrap_or_default());
+    Ok(())
+}
+
+/// Cuts at a character boundary and says so.
+fn clamp(message: &str) -> String {
+    if message.len() <= MAX_MESSAGE {
+        return message.to_owned();
+    }
+    let mut end = MAX_MESSAGE - 4;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} ...", message.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_are_cut_at_a_character() {
+        assert_eq!(clamp("short"), "short");
+        let long = "\u{e9}".repeat(600);
+        let cut = clamp(&long);
+        assert!(cut.len() <= MAX_MESSAGE && cut.ends_with(" ..."));
+    }
+
+    #[test]
+    fn memory_of_events_is_bounded() {
+        let mut seen = Seen::default();
+        for n in 0..(REMEMBERED + 10) {
+            let key = Key {
+                uid: n.to_string(),
+                type_: Type::Normal,
+                reason: String::new(),
+                message: String::new(),
+            };
+            seen.remember(key, String::new());
+        }
+        assert_eq!(seen.counts.len(), REMEMBERED);
+        assert_eq!(seen.order.len(), REMEMBERED);
+    }
+}

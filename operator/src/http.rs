@@ -1,0 +1,152 @@
+//! The three small HTTP servers: health, metrics and artifacts.
+
+use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::io::ReaderStream;
+
+use crate::metrics::Metrics;
+
+/// Binds an address; the error names the flag by which another can be chosen.
+pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address by {flag}"))
+}
+
+/// Whether the process is ready to be relied on: every kind has been listed once. Before that a
+/// dependant could be judged by a dependency that merely has not been seen yet.
+#[derive(Clone, Debug)]
+pub struct Readiness(Arc<AtomicUsize>);
+
+impl Readiness {
+    /// Not ready before `parts` parts have reported.
+    pub fn of(parts: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(parts)))
+    }
+
+    /// One part is ready. Each reports once.
+    pub fn report(&self) {
+        if self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+            tracing::info!("ready");
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// Serves `/healthz` and `/readyz`.
+pub fn health(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route(
+            "/readyz",
+            get(|State(ready): State<Readiness>| async move {
+                if ready.is_ready() {
+                    (StatusCode::OK, "ok")
+                } else {
+                    (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled yet")
+                }
+            }),
+        )
+        .with_state(readiness)
+}
+
+/// Serves `/metrics`.
+pub fn metrics(metrics: Arc<Metrics>) -> Router {
+    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Router::new()
+        .route(
+            "/metrics",
+            get(|State(metrics): State<Arc<Metrics>>| async move {
+                ([(header::CONTENT_TYPE, TYPE)], metrics.encode())
+            }),
+        )
+        .with_state(metrics)
+}
+
+/// Serves artifacts below `folder`: files only, no listings, nothing outside.
+pub fn artifacts(folder: PathBuf) -> Router {
+    Router::new()
+        .route("/", get(|| async { "" }))
+        .route("/{*path}", get(artifact))
+        .with_state(Arc::new(folder))
+}
+
+async fn artifact(State(folder): State<Arc<PathBuf>>, UrlPath(path): UrlPath<String>) -> Response {
+    let path = Path::new(&path);
+    if !path.components().all(|c| matches!(c, Component::Normal(_))) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let Ok(file) = tokio::fs::File::open(folder.join(path)).await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match file.metadata().await {
+        Ok(metadata) if metadata.is_file() => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/gzip".to_owned()),
+                (header::CONTENT_LENGTH, metadata.len().to_string()),
+            ];
+            (headers, Body::from_stream(ReaderStream::new(file))).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn status(router: &Router, path: &str) -> StatusCode {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn only_files_below_the_folder_are_served() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        std::fs::write(folder.path().join("a/x.tar.gz"), "x").unwrap();
+        let router = artifacts(folder.path().join("a"));
+        assert_eq!(status(&router, "/x.tar.gz").await, StatusCode::OK);
+        assert_eq!(status(&router, "/").await, StatusCode::OK);
+        assert_eq!(status(&router, "/missing").await, StatusCode::NOT_FOUND);
+        assert_eq!(
+            status(&router, "/../a/x.tar.gz").await,
+            StatusCode::NOT_FOUND
+        );
+        assert_eq!(
+            status(&router, "/%2e%2e/a/x.tar.gz").await,
+            StatusCode::NOT_FOUND
+        );
+    }
+
+    #[tokio::test]
+    async fn readiness_is_said_once_reached() {
+        let readiness = Readiness::of(2);
+        readiness.report();
+        let router = health(readiness.clone());
+        assert_eq!(status(&router, "/healthz").await, StatusCode::OK);
+        assert_eq!(
+            status(&router, "/readyz").await,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        readiness.report();
+        assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
+    }
+}

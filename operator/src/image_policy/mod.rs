@@ -1,0 +1,285 @@
+//! ImagePolicy: which of the scanned tags is the latest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flux_api::names::{self, reason};
+use flux_api::{Condition, ImagePolicy, ImagePolicyStatus, ImageRef, ImageRepository, conditions};
+use flux_image::policy::Selector;
+use flux_registry::{Client, Reference};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt};
+use kube_runtime::reflector::ObjectRef;
+
+use crate::conclusion::{Retry, Verdict};
+use crate::context::Context;
+use crate::driver::{Controlled, Finalized, Pass};
+use crate::events::Event;
+use crate::image_repository::login;
+use crate::key::Key;
+
+/// How long a policy waits for its repository at most before it looks again; a scan wakes it
+/// earlier.
+const DEPENDENCY_RETRY: Duration = Duration::from_secs(30);
+
+/// Time for asking for a digest.
+const DIGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Controlled for ImagePolicy {
+    type Status = ImagePolicyStatus;
+
+    const KIND: &'static str = "ImagePolicy";
+    const CONTROLLER: &'static str = "image-reflector-controller";
+    const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
+        &mut status.conditions
+    }
+
+    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
+        status.observed_generation = generation.or(status.observed_generation);
+        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {
+        let mut run = Run {
+            object: self,
+            key: Key::of(self),
+            context,
+            status: self.status.clone().unwrap_or_default(),
+            events: Vec::new(),
+        };
+        let verdict = match run.steps().await {
+            Ok(verdict) | Err(verdict) => verdict,
+        };
+        // Without digests to refresh only a scan can change the answer, and that wakes the object.
+        let interval = self
+            .spec
+            .interval
+            .as_ref()
+            .map(flux_api::GoDuration::as_std);
+        let interval = interval.unwrap_or(Duration::ZERO);
+        Pass {
+            status: run.status,
+            verdict,
+            events: run.events,
+            interval,
+        }
+    }
+
+    fn concluded(&self, verdict: &Verdict, context: &Context) {
+        if verdict.is_ready() {
+            wake_automations(&Key::of(self), context);
+        }
+    }
+
+    async fn finalize(&self, context: &Arc<Context>) -> Finalized {
+        context.selected.remove(&Key::of(self));
+        Finalized::Done
+    }
+}
+
+struct Run<'a> {
+    object: &'a ImagePolicy,
+    key: Key,
+    context: &'a Arc<Context>,
+    status: ImagePolicyStatus,
+    events: Vec<Event>,
+}
+
+impl Run<'_> {
+    async fn steps(&mut self) -> Result<Verdict, Verdict> {
+        let selector = Selector::new(&self.object.spec).map_err(|error| Verdict::Stalled {
+            reason: reason::INVALID_POLICY,
+            message: error.to_string(),
+        })?;
+        let (repository_key, repository) = self.repository().await?;
+        let Some(tags) = self.context.tags.get(&repository_key) else {
+            return Err(self.unscanned(&repository_key, &repository));
+        };
+        let selection = selector
+            .select(tags.iter().map(String::as_str))
+            .map_err(|error| Verdict::Failed {
+                reason: reason::FAILURE,
+                message: error.to_string(),
+                retry: Retry::OnChange(DEPENDENCY_RETRY * 10),
+            })?;
+        let mut latest = ImageRef {
+            name: repository.spec.image.clone(),
+            tag: selection.tag.to_owned(),
+            digest: None,
+        };
+        latest.digest = self.digest(&repository, &latest).await?;
+        Ok(self.conclude(latest))
+    }
+
+    /// No tags yet: what was selected before stays selected.
+    fn unscanned(&self, key: &Key, repository: &ImageRepository) -> Verdict {
+        if self.status.latest_ref.is_some() {
+            return Verdict::Unchanged;
+        }
+        let status = repository.status.clone().unwrap_or_default();
+        match conditions::get(&status.conditions, names::READY) {
+            Some(ready) if ready.status == "False" => waiting(format!(
+                "ImageRepository/{key} has no tags: {}",
+                ready.message
+            )),
+            _ => Verdict::Progressing {
+                reason: reason::PROGRESSING,
+                message: format!("Waiting for ImageRepository/{key} to be scanned"),
+            },
+        }
+    }
+
+    async fn repository(&self) -> Result<(Key, Arc<ImageRepository>), Verdict> {
+        let reference = &self.object.spec.image_repository_ref;
+        let namespace = reference
+            .namespace
+            .as_deref()
+            .unwrap_or(&self.key.namespace);
+        let key = Key::new(namespace, &reference.name);
+        let denied = |message| Verdict::Stalled {
+            reason: reason::ACCESS_DENIED,
+            message,
+        };
+        let foreign = namespace != self.key.namespace;
+        if foreign && self.context.args.no_cross_namespace_refs {
+            return Err(denied(format!(
+                "cannot access ImageRepository/{key}: cross-namespace references are disabled (--no-cross-namespace-refs)"
+            )));
+        }
+        let stored = ObjectRef::new(&key.name).within(&key.namespace);
+        let Some(repository) = self.context.stores.image_repositories.get(&stored) else {
+            return Err(waiting(format!(
+                "ImageRepository/{key} does not exist; create it or correct spec.imageRepositoryRef"
+            )));
+        };
+        if foreign && !self.admitted(&repository).await? {
+            return Err(denied(format!(
+                "ImageRepository/{key} does not grant access to namespace {}: add its labels to accessFrom.namespaceSelectors there",
+                self.key.namespace
+            )));
+        }
+        Ok((key, repository))
+    }
+
+    /// Whether the repository's `accessFrom` admits the policy's namespace, by its labels.
+    async fn admitted(&self, repository: &ImageRepository) -> Result<bool, Verdict> {
+        let Some(access) = &repository.spec.access_from else {
+            return Ok(false);
+        };
+        let api: Api<Namespace> = Api::all(self.context.client.clone());
+        let namespace = api.get(&self.key.namespace).await.map_err(|error| {
+            waiting(format!(
+                "namespace {} cannot be read: {error}",
+                self.key.namespace
+            ))
+        })?;
+        let labels = namespace.labels();
+        Ok(access.namespace_selectors.iter().any(|selector| {
+            selector
+                .match_labels
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        }))
+    }
+
+    async fn digest(
+        &self,
+        repository: &ImageRepository,
+        latest: &ImageRef,
+    ) -> Result<Option<String>, Verdict> {
+        let policy = self
+            .object
+            .spec
+            .digest_reflection_policy
+            .as_ref()
+            .map_or("Never", |p| p.as_str());
+        let known = self
+            .status
+            .latest_ref
+            .as_ref()
+            .filter(|old| old.name == latest.name && old.tag == latest.tag)
+            .and_then(|old| old.digest.clone());
+        match policy {
+            "IfNotPresent" if known.is_some() => return Ok(known),
+            "IfNotPresent" | "Always" => {}
+            _ => return Ok(None),
+        }
+        let failed = |reason: &'static str, message: String| Verdict::Failed {
+            reason,
+            message,
+            retry: Retry::Backoff,
+        };
+        let reference = Reference::parse(&repository.spec.image)
+            .map_err(|error| failed(reason::IMAGE_URL_INVALID, error.to_string()))?;
+        let options = login::options(repository, &reference, DIGEST_TIMEOUT, self.context).await?;
+        let read = |error: flux_registry::RegistryError| failed(error.reason(), error.to_string());
+        let client = Client::new(options).map_err(read)?;
+        client
+            .digest(&reference, &latest.tag)
+            .await
+            .map(Some)
+            .map_err(read)
+    }
+
+    fn conclude(&mut self, latest: ImageRef) -> Verdict {
+        let old = self.status.latest_ref.clone();
+        let mut message = format!(
+            "Latest image tag for {} resolved to {}",
+            latest.name, latest.tag
+        );
+        if let Some(digest) = &latest.digest {
+            message.push_str(&format!(" with digest {digest}"));
+        }
+        if old.as_ref() != Some(&latest) {
+            if let Some(old) = &old {
+                message.push_str(&format!(" (previously {old})"));
+                self.status.observed_previous_image = Some(old.to_string());
+                self.status.observed_previous_ref = Some(old.clone());
+            }
+            self.events.push(Event::normal(reason::SUCCEEDED, &message));
+        } else if let Some(previous) = &self.status.observed_previous_ref {
+            message.push_str(&format!(" (previously {previous})"));
+        }
+        self.status.latest_image = Some(format!("{}:{}", latest.name, latest.tag));
+        self.status.latest_ref = Some(latest.clone());
+        self.context.selected.set(&self.key, latest);
+        Verdict::Ready {
+            reason: reason::SUCCEEDED,
+            message,
+        }
+    }
+}
+
+fn waiting(message: String) -> Verdict {
+    Verdict::Failed {
+        reason: reason::DEPENDENCY_NOT_READY,
+        message,
+        retry: Retry::OnChange(DEPENDENCY_RETRY),
+    }
+}
+
+/// Wakes the automations of the policy's namespace.
+fn wake_automations(key: &Key, context: &Context) {
+    for automation in context.stores.image_update_automations.state() {
+        if automation.namespace().as_deref() == Some(&key.namespace) {
+            context
+                .triggers
+                .image_update_automations
+                .wake(&Key::of(&*automation));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! ImageRepository: the tags of an image, after exclusion.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flux_api::names::{self, reason};
+use flux_api::{Condition, ImageRepository, ImageRepositoryStatus, ScanResult, Time};
+use flux_lang::goregex::GoRegex;
+use flux_registry::{Client, Reference};
+use kube::ResourceExt;
+
+use crate::conclusion::{Retry, Verdict};
+use crate::context::Context;
+use crate::driver::{Controlled, Finalized, Pass};
+use crate::events::Event;
+use crate::key::Key;
+
+pub mod login;
+
+/// Excluded where the object says nothing: the signatures that cosign stores as tags.
+const DEFAULT_EXCLUSION: &str = r"^.*\.sig$";
+
+/// How many tags the status shows.
+const SHOWN: usize = 10;
+
+impl Controlled for ImageRepository {
+    type Status = ImageRepositoryStatus;
+
+    const KIND: &'static str = "ImageRepository";
+    const CONTROLLER: &'static str = "image-reflector-controller";
+    const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
+        &mut status.conditions
+    }
+
+    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
+        status.observed_generation = generation.or(status.observed_generation);
+        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        let spec = &self.spec;
+        [
+            &spec.secret_ref,
+            &spec.cert_secret_ref,
+            &spec.proxy_secret_ref,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|r| r.name.as_str())
+        .collect()
+    }
+
+    async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {
+        let mut run = Run {
+            object: self,
+            key: Key::of(self),
+            context,
+            status: self.status.clone().unwrap_or_default(),
+            events: Vec::new(),
+        };
+        let verdict = match run.scan().await {
+            Ok(verdict) | Err(verdict) => verdict,
+        };
+        let interval = self.spec.interval.as_std();
+        Pass {
+            status: run.status,
+            verdict,
+            events: run.events,
+            interval,
+        }
+    }
+
+    fn concluded(&self, _: &Verdict, context: &Context) {
+        // Policies also wait for the first scan, and look at accessFrom.
+        wake_policies(&Key::of(self), context);
+    }
+
+    async fn finalize(&self, context: &Arc<Context>) -> Finalized {
+        context.tags.remove(&Key::of(self));
+        Finalized::Done
+    }
+}
+
+struct Run<'a> {
+    object: &'a ImageRepository,
+    key: Key,
+    context: &'a Arc<Context>,
+    status: ImageRepositoryStatus,
+    events: Vec<Event>,
+}
+
+impl Run<'_> {
+    async fn scan(&mut self) -> Result<Verdict, Verdict> {
+        let spec = &self.object.spec;
+        let reference = Reference::parse(&spec.image).map_err(|error| Verdict::Stalled {
+            reason: reason::IMAGE_URL_INVALID,
+            message: error.to_string(),
+        })?;
+        let exclusion = exclusion(spec.exclusion_list.as_deref())?;
+        let options =
+            login::options(self.object, &reference, timeout(self.object), self.context).await?;
+        let read = |error: flux_registry::RegistryError| Verdict::Failed {
+            reason: error.reason(),
+            message: error.to_string(),
+            retry: Retry::Backoff,
+        };
+        let client = Client::new(options).map_err(read)?;
+        let mut tags = client.tags(&reference).await.map_err(read)?;
+        tags.retain(|tag| !exclusion.iter().any(|pattern| pattern.is_match(tag)));
+        tags.sort_unstable_by(|a, b| b.cmp(a));
+        tags.dedup();
+        let message = self.note(&reference, &tags);
+        let before = self.context.tags.set(&self.key, Arc::new(tags));
+        if before.is_none() {
+            tracing::debug!(object = %self.key, "first scan of this process");
+        }
+        Ok(Verdict::Ready {
+            reason: reason::SUCCEEDED,
+            message,
+        })
+    }
+
+    /// Writes the result into the status; returns the message of the Ready condition.
+    fn note(&mut self, reference: &Reference, tags: &[String]) -> String {
+        let revision = checksum(tags);
+        let message = format!(
+            "successful scan: found {} tags with checksum {revision}",
+            tags.len()
+        );
+        let old = self
+            .status
+            .last_scan_result
+            .as_ref()
+            .and_then(|s| s.revision.as_ref());
+        if old != Some(&revision) {
+            self.events.push(Event::normal(reason::SUCCEEDED, &message));
+        }
+        self.status.canonical_image_name = Some(reference.canonical());
+        self.status.observed_exclusion_list = self
+            .object
+            .spec
+            .exclusion_list
+            .clone()
+            .unwrap_or_else(|| vec![DEFAULT_EXCLUSION.to_owned()]);
+        self.status.last_scan_result = Some(ScanResult {
+            tag_count: i64::try_from(tags.len()).unwrap_or(i64::MAX),
+            scan_time: Some(Time(k8s_openapi::jiff::Timestamp::now())),
+            latest_tags: tags.iter().take(SHOWN).cloned().collect(),
+            revision: Some(revision),
+        });
+        message
+    }
+}
+
+fn exclusion(list: Option<&[String]>) -> Result<Vec<GoRegex>, Verdict> {
+    let default = [DEFAULT_EXCLUSION.to_owned()];
+    let compile = |(at, pattern): (usize, &String)| {
+        GoRegex::compile(pattern).map_err(|error| Verdict::Stalled {
+            reason: reason::FAILURE,
+            message: format!("spec.exclusionList[{at}] \"{pattern}\" is no valid pattern: {error}"),
+        })
+    };
+    list.unwrap_or(&default)
+        .iter()
+        .enumerate()
+        .map(compile)
+        .collect()
+}
+
+/// `spec.timeout`, by default the interval, at least a second.
+fn timeout(object: &ImageRepository) -> Duration {
+    let spec = &object.spec;
+    let timeout = spec.timeout.as_ref().unwrap_or(&spec.interval).as_std();
+    timeout.max(Duration::from_secs(1))
+}
+
+/// Adler-32 (RFC 1950) of the tags as a JSON list: how Flux tells one list of tags from another.
+fn checksum(tags: &[String]) -> String {
+    const MODULUS: u32 = 65_521;
+    let json = serde_json::Value::from(tags).to_string();
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for byte in json.bytes() {
+        a = (a + u32::from(byte)) % MODULUS;
+        b = (b + a) % MODULUS;
+    }
+    ((b << 16) | a).to_string()
+}
+
+/// Wakes the policies that select from an ImageRepository.
+fn wake_policies(key: &Key, context: &Context) {
+    for policy in context.stores.image_policies.state() {
+        let reference = &policy.spec.image_repository_ref;
+        let namespace = reference.namespace.clone().or_else(|| policy.namespace());
+        if reference.name == key.name && namespace.as_deref() == Some(&key.namespace) {
+            context.triggers.image_policies.wake(&Key::of(&*policy));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_the_json_list() {
+        // Adler-32 of "[]", by hand: a = 185, b = 277.
+        assert_eq!(checksum(&[]), "18153657");
+        assert_ne!(checksum(&["a".into()]), checksum(&["b".into()]));
+    }
+
+    #[test]
+    fn patterns_are_named_when_they_are_wrong() {
+        let list = ["^v".to_owned(), "(".to_owned()];
+        let Err(Verdict::Stalled { message, .. }) = exclusion(Some(&list)) else {
+            panic!("a bad pattern must stall");
+        };
+        assert!(
+            message.starts_with("spec.exclusionList[1] \"(\""),
+            "{message}"
+        );
+        assert!(exclusion(None).unwrap()[0].is_match("sha256-1.sig"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Deleting a Kustomization: what it applied goes with it, if it prunes.
+
+use std::sync::Arc;
+
+use flux_api::{Kustomization, names};
+use flux_apply::Owner;
+use flux_apply::object;
+use kube::ResourceExt;
+
+use crate::context::Context;
+use crate::driver::{Controlled, Finalized};
+use crate::events::Event;
+use crate::key::Key;
+use crate::kustomization::{inventory, timeout};
+
+/// Prunes as `spec.deletionPolicy` asks for it.
+pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finalized {
+    let key = Key::of(object);
+    context.health.abort(&key);
+    let entries = object
+        .status
+        .as_ref()
+        .map(inventory::entries)
+        .unwrap_or_default();
+    let policy = object
+        .spec
+        .deletion_policy
+        .as_ref()
+        .map_or("MirrorPrune", |p| p.as_str());
+    let prunes = match policy {
+        "Orphan" => false,
+        "Delete" | "WaitForTermination" => true,
+        _ => object.spec.prune,
+    };
+    if !prunes || object.spec.suspend || entries.is_empty() {
+        return Finalized::Done;
+    }
+    let owner = Owner {
+        name: object.name_any(),
+        namespace: object.namespace().unwrap_or_default(),
+    };
+    let claims = inventory::Claims::of_others(&key, context);
+    let obsolete = inventory::difference(&entries, &[]);
+    let pruned = context
+        .applier
+        .prune(obsolete.clone(), &owner, |id| claims.claimant(id))
+        .await;
+    let mut lines: Vec<_> = pruned
+        .changes
+        .iter()
+        .filter_map(|(id, action)| Some(format!("{} {}", object::display(id), action.word()?)))
+        .collect();
+    lines.extend(
+        pruned
+            .kept
+            .iter()
+            .map(|(id, why)| format!("{} kept: {why}", object::display(id))),
+    );
+    if !lines.is_empty() {
+        let event = Event::normal(names::reason::PROGRESSING, lines.join("\n"));
+        context
+            .recorder
+            .record(object, Kustomization::CONTROLLER, event);
+    }
+    if !pruned.failures.is_empty() {
+        let lines: Vec<_> = pruned.failures.iter().map(ToString::to_string).collect();
+        return Finalized::Retry(lines.join("\n"));
+    }
+    if policy == "WaitForTermination" {
+        let deleted: Vec<_> = obsolete
+            .into_iter()
+            .filter(|e| pruned.changes.iter().any(|(id, _)| *id == e.id))
+            .collect();
+        return match context.applier.await_gone(&deleted, timeout(object)).await {
+            Ok(left) if left.is_empty() => Finalized::Done,
+            Ok(left) => {
+                let names: Vec<_> = left.iter().map(object::display).collect();
+                Finalized::Retry(format!("still terminating: {}", names.join(", ")))
+            }
+            Err(error) => Finalized::Retry(error.to_string()),
+        };
+    }
+    Finalized::Done
+}

@@ -1,0 +1,120 @@
+//! The inventory: what a Kustomization has applied and therefore may delete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceInventory, ResourceRef};
+use flux_apply::applier::Failure;
+use flux_apply::prune::Entry;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::driver::write_status;
+use crate::key::Key;
+
+/// The entries of a status.
+pub fn entries(status: &KustomizationStatus) -> Vec<ResourceRef> {
+    status
+        .inventory
+        .as_ref()
+        .map(|i| i.entries.clone())
+        .unwrap_or_default()
+}
+
+/// Puts entries into a status, sorted by id so that an unchanged set is an unchanged status.
+pub fn store(status: &mut KustomizationStatus, mut entries: Vec<ResourceRef>) {
+    entries.sort();
+    status.inventory = Some(ResourceInventory { entries });
+}
+
+/// All of `new`, and what `old` has beyond them.
+pub fn union(new: &[ResourceRef], old: &[ResourceRef]) -> Vec<ResourceRef> {
+    let ids: BTreeSet<_> = new.iter().map(|e| &e.id).collect();
+    let rest = old.iter().filter(|e| !ids.contains(&e.id));
+    new.iter().chain(rest).cloned().collect()
+}
+
+/// What `old` has and `new` has not. An entry that cannot be read is left out: what it meant
+/// cannot be known, and deleting on a guess is worse than an orphan.
+pub fn difference(old: &[ResourceRef], new: &[ResourceRef]) -> Vec<Entry> {
+    let ids: BTreeSet<_> = new.iter().map(|e| &e.id).collect();
+    old.iter()
+        .filter(|e| !ids.contains(&e.id))
+        .filter_map(|e| {
+            Some(Entry {
+                id: e.object().ok()?,
+                version: e.v.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Puts entries back whose deletion failed: the next run tries again.
+pub fn keep(status: &mut KustomizationStatus, failures: &[Failure], before: &[ResourceRef]) {
+    let failed: BTreeSet<_> = failures.iter().map(|f| f.id.to_string()).collect();
+    let kept = before.iter().filter(|e| failed.contains(&e.id)).cloned();
+    let entries = entries(status).into_iter().chain(kept).collect();
+    store(status, entries);
+}
+
+/// Writes the inventory of `status`, nothing else.
+pub async fn write(
+    object: &Kustomization,
+    status: &KustomizationStatus,
+    context: &Context,
+) -> Result<(), kube::Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<Kustomization> = Api::namespaced(context.client.clone(), &namespace);
+    let patch = json!({"inventory": status.inventory});
+    write_status(&api, &object.name_any(), patch, context).await
+}
+
+/// What the inventories of other Kustomizations hold.
+pub struct Claims(BTreeMap<String, String>);
+
+impl Claims {
+    /// The claims of all but one; a Kustomization that is being deleted claims nothing.
+    pub fn of_others(key: &Key, context: &Context) -> Self {
+        let mut claims = BTreeMap::new();
+        for other in context.stores.kustomizations.state() {
+            if Key::of(&*other) == *key || other.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            let name = format!("Kustomization/{}", Key::of(&*other));
+            for entry in other.status.iter().flat_map(entries) {
+                claims.insert(entry.id, name.clone());
+            }
+        }
+        Self(claims)
+    }
+
+    /// Who else applies an object.
+    pub fn claimant(&self, id: &ObjectId) -> Option<String> {
+        self.0.get(&id.to_string()).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str) -> ResourceRef {
+        ResourceRef {
+            id: id.into(),
+            v: "v1".into(),
+        }
+    }
+
+    #[test]
+    fn sets_are_compared_by_id() {
+        let old = [entry("a_x__Secret"), entry("a_y__Secret")];
+        let mut changed_version = entry("a_y__Secret");
+        changed_version.v = "v2".into();
+        let new = [changed_version, entry("a_z__Secret")];
+        assert_eq!(union(&new, &old).len(), 3);
+        let gone = difference(&old, &new);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].id.to_string(), "a_x__Secret");
+        assert!(difference(&[entry("nonsense")], &[]).is_empty());
+    }
+}

@@ -1,0 +1,41 @@
+//! Fields that are accepted and cannot be honoured yet.
+//!
+//! Ignoring them silently would apply something else than was asked for, or with other rights.
+
+use flux_api::KustomizationSpec;
+
+use crate::conclusion::Verdict;
+
+/// Reason of the Ready condition.
+pub const REASON: &str = "NotSupported";
+
+/// Ends the run when the spec asks for something that is not there yet.
+pub fn check(spec: &KustomizationSpec) -> Result<(), Verdict> {
+    let asked = [
+        (spec.post_build.is_some(), "postBuild"),
+        (spec.decryption.is_some(), "decryption"),
+        (spec.kube_config.is_some(), "kubeConfig"),
+        (spec.service_account_name.is_some(), "serviceAccountName"),
+        (!spec.health_check_exprs.is_empty(), "healthCheckExprs"),
+        (!spec.ignore.is_empty(), "ignore"),
+        (
+            spec.depends_on.iter().any(|d| d.ready_expr.is_some()),
+            "dependsOn[].readyExpr",
+        ),
+    ];
+    let fields: Vec<_> = asked
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, f)| format!("spec.{f}"))
+        .collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    Err(Verdict::Stalled {
+        reason: REASON,
+        message: format!(
+            "not supported yet: {}; nothing was applied",
+            fields.join(", ")
+        ),
+    })
+}

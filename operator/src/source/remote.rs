@@ -1,0 +1,108 @@
+//! From a GitRepository to a remote: URL, credentials, proxy, time limit.
+
+use std::time::Duration;
+
+use flux_api::names::reason;
+use flux_api::{GitRepository, GitRepositorySpec};
+use flux_git::{Auth, Proxy, Remote};
+use flux_lang::giturl::GitUrl;
+use kube::ResourceExt;
+
+use crate::conclusion::{Retry, Verdict};
+use crate::context::{Context, SecretError};
+
+/// Reason for fields that cannot be honoured yet.
+const NOT_SUPPORTED: &str = "NotSupported";
+
+/// The default of `spec.timeout`.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Ends the run when the spec asks for something that is not there yet: fetching without it would
+/// offer content that was not asked for, or was not verified.
+pub fn check_supported(spec: &GitRepositorySpec) -> Result<(), Verdict> {
+    let generic = spec
+        .provider
+        .as_ref()
+        .is_none_or(|p| p.as_str() == "generic");
+    let asked = [
+        (spec.verify.is_some(), "verify"),
+        (!spec.include.is_empty(), "include"),
+        (spec.recurse_submodules, "recurseSubmodules"),
+        (!spec.sparse_checkout.is_empty(), "sparseCheckout"),
+        (!generic, "provider other than generic"),
+    ];
+    let fields: Vec<_> = asked
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, f)| format!("spec.{f}"))
+        .collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    Err(Verdict::Stalled {
+        reason: NOT_SUPPORTED,
+        message: format!(
+            "not supported yet: {}; nothing was fetched",
+            fields.join(", ")
+        ),
+    })
+}
+
+/// The remote of a GitRepository, with the credentials of its Secret.
+///
+/// # Errors
+/// The verdict to conclude with.
+pub async fn of(object: &GitRepository, context: &Context) -> Result<Remote, Verdict> {
+    let spec = &object.spec;
+    let namespace = object.namespace().unwrap_or_default();
+    let url = GitUrl::parse(&spec.url).map_err(|error| Verdict::Stalled {
+        reason: reason::URL_INVALID,
+        message: error.to_string(),
+    })?;
+    let auth = match &spec.secret_ref {
+        Some(secret) => {
+            let data = context
+                .secret(&namespace, &secret.name)
+                .await
+                .map_err(unreadable)?;
+            Auth::from_secret(&url, &data).map_err(|e| unusable(&namespace, &secret.name, &e))?
+        }
+        None => Auth::none(&url),
+    };
+    let proxy = match &spec.proxy_secret_ref {
+        Some(secret) => {
+            let data = context
+                .secret(&namespace, &secret.name)
+                .await
+                .map_err(unreadable)?;
+            Some(Proxy::from_secret(&data).map_err(|e| unusable(&namespace, &secret.name, &e))?)
+        }
+        None => None,
+    };
+    let timeout = spec
+        .timeout
+        .as_ref()
+        .map_or(TIMEOUT, flux_api::GoDuration::as_std);
+    Ok(Remote {
+        url,
+        auth,
+        timeout,
+        proxy,
+    })
+}
+
+fn unreadable(error: SecretError) -> Verdict {
+    Verdict::Failed {
+        reason: reason::AUTHENTICATION_FAILED,
+        message: error.to_string(),
+        retry: Retry::Backoff,
+    }
+}
+
+fn unusable(namespace: &str, name: &str, error: &dyn std::fmt::Display) -> Verdict {
+    Verdict::Failed {
+        reason: reason::AUTHENTICATION_FAILED,
+        message: format!("Secret \"{namespace}/{name}\": {error}"),
+        retry: Retry::Backoff,
+    }
+}

@@ -1,0 +1,55 @@
+//! Runs the commands of the tutorial exactly as they are printed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// No command of the walk takes anywhere near this long.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Output of a command: standard output and standard error in the order a terminal would show
+/// them, and whether it succeeded.
+#[derive(Debug, Default)]
+pub(super) struct Ran {
+    /// What it printed.
+    pub(super) text: String,
+    /// Whether it exited with 0.
+    pub(super) ok: bool,
+}
+
+/// A person's shell: a folder, an environment.
+#[derive(Clone, Debug)]
+pub(super) struct Shell {
+    /// Where commands run.
+    pub(super) folder: PathBuf,
+    /// What they find in their environment.
+    pub(super) environment: BTreeMap<String, String>,
+}
+
+impl Shell {
+    /// Runs a command line.
+    ///
+    /// # Errors
+    /// When the shell itself cannot be started or the command does not end.
+    pub(super) async fn run(&self, command: &str) -> anyhow::Result<Ran> {
+        let mut process = Command::new("sh");
+        process
+            .arg("-ec")
+            // One stream: the order in which a person sees the lines matters more than their origin.
+            .arg(format!("exec 2>&1\n{command}"))
+            .current_dir(&self.folder)
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(LIMIT, process.output())
+            .await
+            .map_err(|_| anyhow::anyhow!("`{command}` did not end within {LIMIT:?}"))??;
+        Ok(Ran {
+            text: String::from_utf8_lossy(&output.stdout).into_owned(),
+            ok: output.status.success(),
+        })
+    }
+}
