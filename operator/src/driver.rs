@@ -9,8 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flux_api::Condition;
-use flux_api::conditions::{self, Status};
+use flux_api::conditions;
 use flux_api::names::{self, reason};
 use futures::StreamExt;
 use kube::api::{Patch, PatchParams};
@@ -31,6 +30,7 @@ use crate::events::Event;
 use crate::http::Readiness;
 use crate::key::Key;
 use crate::metrics::ObjectLabels;
+use crate::status::Status;
 use crate::triggers::Wakeups;
 
 /// Work that takes longer than this shows itself in the status while it runs.
@@ -68,7 +68,7 @@ pub trait Controlled:
     + 'static
 {
     /// Its status.
-    type Status: Clone + Debug + Default + Serialize + Send + Sync;
+    type Status: Status;
 
     /// Its kind.
     const KIND: &'static str;
@@ -83,10 +83,6 @@ pub trait Controlled:
     fn suspended(&self) -> bool;
     /// Its status as last seen.
     fn status(&self) -> Option<&Self::Status>;
-    /// Conditions within a status.
-    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition>;
-    /// Writes the observed generation and the handled request token into a status.
-    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>);
     /// Names of Secrets of its namespace that it refers to.
     fn secrets(&self) -> Vec<&str>;
     /// One run.
@@ -219,9 +215,9 @@ async fn reconcile<K: Controlled>(
         return Ok(next_run::<K>(&key, &verdict, interval, &context));
     }
     let generation = object.meta().generation.unwrap_or_default();
-    let observed = verdict.conclude(K::conditions(&mut status), generation);
+    let observed = verdict.conclude(status.conditions(), generation);
     let handled = object.annotations().get(names::REQUESTED_AT).cloned();
-    K::observe(&mut status, observed.then_some(generation), handled);
+    status.observe(observed.then_some(generation), handled);
     // The run itself may have written: the difference is to what is stored now.
     let before = serde_json::to_value(context.newest_of(object.clone()).status())?;
     if let Some(patch) = merge_patch(&before, &serde_json::to_value(&status)?) {
@@ -244,7 +240,7 @@ async fn reconcile<K: Controlled>(
     if let Some(event) = event {
         context.recorder.record(&*object, K::CONTROLLER, event);
     }
-    let ready = conditions::get(K::conditions(&mut status), names::READY);
+    let ready = conditions::get(status.conditions(), names::READY);
     context
         .metrics
         .ready(&labels, ready.map_or("Unknown", |c| c.status.as_str()));
@@ -391,12 +387,12 @@ async fn show_progress<K: Controlled>(
 ) -> Result<(), DriverError> {
     let mut status = object.status().cloned().unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
-    let list = K::conditions(&mut status);
+    let list = status.conditions();
     let message = "Reconciliation in progress";
     conditions::set(
         list,
         names::RECONCILING,
-        Status::True,
+        conditions::Status::True,
         reason::PROGRESSING,
         message,
         generation,
@@ -405,7 +401,7 @@ async fn show_progress<K: Controlled>(
         conditions::set(
             list,
             names::READY,
-            Status::Unknown,
+            conditions::Status::Unknown,
             reason::PROGRESSING,
             message,
             generation,

@@ -36,6 +36,7 @@ pub mod logging;
 pub mod metrics;
 pub mod secrets;
 pub mod source;
+pub mod status;
 pub mod triggers;
 
 use args::Args;

@@ -7,9 +7,7 @@
 use std::sync::Arc;
 
 use flux_api::names::{self, reason};
-use flux_api::{
-    Condition, GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time,
-};
+use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
 use flux_git::{GitError, Pushed};
 use kube::ResourceExt;
 
@@ -18,6 +16,7 @@ use crate::context::Context;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
+use crate::status::common_fields;
 
 pub mod markers;
 pub mod plan;
@@ -34,22 +33,7 @@ impl Controlled for ImageUpdateAutomation {
     const CONTROLLER: &'static str = "image-automation-controller";
     const MANAGER: &'static str = names::IMAGE_AUTOMATION_FIELD_MANAGER;
 
-    fn suspended(&self) -> bool {
-        self.spec.suspend
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
-        &mut status.conditions
-    }
-
-    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
-        status.observed_generation = generation.or(status.observed_generation);
-        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
-    }
+    common_fields!();
 
     fn secrets(&self) -> Vec<&str> {
         let signing = self

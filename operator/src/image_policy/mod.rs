@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flux_api::names::{self, reason};
-use flux_api::{Condition, ImagePolicy, ImagePolicyStatus, ImageRef, ImageRepository, conditions};
+use flux_api::{ImagePolicy, ImagePolicyStatus, ImageRef, ImageRepository, conditions};
 use flux_image::policy::Selector;
 use flux_registry::{Client, Reference};
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,6 +17,7 @@ use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::image_repository::login;
 use crate::key::Key;
+use crate::status::common_fields;
 
 /// How long a policy waits for its repository at most before it looks again; a scan wakes it
 /// earlier.
@@ -32,22 +33,7 @@ impl Controlled for ImagePolicy {
     const CONTROLLER: &'static str = "image-reflector-controller";
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
 
-    fn suspended(&self) -> bool {
-        self.spec.suspend
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
-        &mut status.conditions
-    }
-
-    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
-        status.observed_generation = generation.or(status.observed_generation);
-        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
-    }
+    common_fields!();
 
     fn secrets(&self) -> Vec<&str> {
         Vec::new()

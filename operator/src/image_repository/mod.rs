@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flux_api::names::{self, reason};
-use flux_api::{Condition, ImageRepository, ImageRepositoryStatus, ScanResult, Time};
+use flux_api::{ImageRepository, ImageRepositoryStatus, ScanResult, Time};
 use flux_lang::goregex::GoRegex;
 use flux_registry::{Client, Reference};
 use kube::ResourceExt;
@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
+use crate::status::common_fields;
 
 pub mod login;
 
@@ -30,22 +31,7 @@ impl Controlled for ImageRepository {
     const CONTROLLER: &'static str = "image-reflector-controller";
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
 
-    fn suspended(&self) -> bool {
-        self.spec.suspend
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
-        &mut status.conditions
-    }
-
-    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
-        status.observed_generation = generation.or(status.observed_generation);
-        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
-    }
+    common_fields!();
 
     fn secrets(&self) -> Vec<&str> {
         let spec = &self.spec;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flux_api::names::{self, reason};
-use flux_api::{Condition, Kustomization, KustomizationStatus, ObjectId, conditions, go_string};
+use flux_api::{Kustomization, KustomizationStatus, ObjectId, conditions, go_string};
 use flux_apply::applier::{Action, Failure, Plan};
 use flux_apply::{Options, Owner, object};
 use flux_build::{BuildOptions, Object};
@@ -21,6 +21,7 @@ use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
 use crate::source::Source;
+use crate::status::common_fields;
 
 pub mod dependencies;
 pub mod finalize;
@@ -44,22 +45,7 @@ impl Controlled for Kustomization {
     const CONTROLLER: &'static str = "kustomize-controller";
     const MANAGER: &'static str = names::KUSTOMIZATION_STATUS_FIELD_MANAGER;
 
-    fn suspended(&self) -> bool {
-        self.spec.suspend
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
-        &mut status.conditions
-    }
-
-    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
-        status.observed_generation = generation.or(status.observed_generation);
-        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
-    }
+    common_fields!();
 
     fn secrets(&self) -> Vec<&str> {
         let decryption = self

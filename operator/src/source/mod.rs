@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flux_api::names::{self, reason};
-use flux_api::{Condition, GitRepository, GitRepositoryStatus, conditions};
+use flux_api::{GitRepository, GitRepositoryStatus, conditions};
 use flux_git::{Commit, GitError, Reference, Remote};
 use flux_lang::gitignore::IgnoreList;
 use kube::ResourceExt;
@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
+use crate::status::common_fields;
 
 pub mod artifact;
 pub mod remote;
@@ -74,22 +75,7 @@ impl Controlled for GitRepository {
     const CONTROLLER: &'static str = "source-controller";
     const MANAGER: &'static str = names::SOURCE_FIELD_MANAGER;
 
-    fn suspended(&self) -> bool {
-        self.spec.suspend
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn conditions(status: &mut Self::Status) -> &mut Vec<Condition> {
-        &mut status.conditions
-    }
-
-    fn observe(status: &mut Self::Status, generation: Option<i64>, handled: Option<String>) {
-        status.observed_generation = generation.or(status.observed_generation);
-        status.last_handled_reconcile_at = handled.or(status.last_handled_reconcile_at.take());
-    }
+    common_fields!();
 
     fn secrets(&self) -> Vec<&str> {
         let verify = self

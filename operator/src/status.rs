@@ -1,0 +1,57 @@
+//! What the statuses of all kinds have in common.
+
+use std::fmt::Debug;
+
+use flux_api::{
+    Condition, GitRepositoryStatus, ImagePolicyStatus, ImageRepositoryStatus,
+    ImageUpdateAutomationStatus, KustomizationStatus,
+};
+use serde::Serialize;
+
+/// A status with conditions, an observed generation and a handled request.
+pub trait Status: Clone + Debug + Default + Serialize + Send + Sync {
+    /// Its conditions.
+    fn conditions(&mut self) -> &mut Vec<Condition>;
+
+    /// Notes the generation (when it counts as observed) and the request that were handled.
+    fn observe(&mut self, generation: Option<i64>, handled: Option<String>);
+}
+
+macro_rules! statuses {
+    ($($status:ty),+ $(,)?) => {$(
+        impl Status for $status {
+            fn conditions(&mut self) -> &mut Vec<Condition> {
+                &mut self.conditions
+            }
+
+            fn observe(&mut self, generation: Option<i64>, handled: Option<String>) {
+                self.observed_generation = generation.or(self.observed_generation);
+                self.last_handled_reconcile_at =
+                    handled.or(self.last_handled_reconcile_at.take());
+            }
+        }
+    )+};
+}
+
+statuses!(
+    GitRepositoryStatus,
+    ImagePolicyStatus,
+    ImageRepositoryStatus,
+    ImageUpdateAutomationStatus,
+    KustomizationStatus,
+);
+
+/// The two answers that every kind gives in the same words, inside its `impl Controlled`.
+macro_rules! common_fields {
+    () => {
+        fn suspended(&self) -> bool {
+            self.spec.suspend
+        }
+
+        fn status(&self) -> Option<&Self::Status> {
+            self.status.as_ref()
+        }
+    };
+}
+
+pub(crate) use common_fields;
