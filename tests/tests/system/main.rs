@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod admission;
 mod command;
 mod git_server;
 mod programs;
