@@ -13,7 +13,8 @@ use flux_apply::object::Gvk;
 use flux_apply::wait::{Target, WaitError};
 use kube::ResourceExt;
 
-use super::{Run, inventory, timeout};
+use super::run::Run;
+use super::{inventory, timeout};
 use crate::conclusion::Verdict;
 use crate::context::Shared;
 use crate::events::Event;
