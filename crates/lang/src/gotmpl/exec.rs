@@ -188,7 +188,13 @@ impl Run<'_> {
             }
         };
         let Some(mut element) = elements.next() else {
-            return self.nested(line, |run| run.nodes(otherwise, dot, frame));
+            // As in Go, a break here leaves this range, a continue goes on with the one around it.
+            let flow = self.nested(line, |run| run.nodes(otherwise, dot, frame))?;
+            return Ok(if flow == Flow::Break {
+                Flow::Next
+            } else {
+                flow
+            });
         };
         loop {
             self.meter.work(1).at(line)?;

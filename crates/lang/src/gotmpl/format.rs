@@ -5,10 +5,13 @@ use std::fmt::{self, Write};
 use super::value::Value;
 use crate::gonumber;
 
+/// What an action prints for a value that is not there.
+pub(super) const NO_VALUE: &str = "<no value>";
+
 /// What an action prints: as [`value`], but for nothing Go has a text of its own.
 pub(super) fn action(out: &mut impl Write, value: &Value) -> fmt::Result {
     match value {
-        Value::Nil => out.write_str("<no value>"),
+        Value::Nil => out.write_str(NO_VALUE),
         _ => self::value(out, value),
     }
 }
@@ -21,6 +24,9 @@ pub(super) fn value(out: &mut impl Write, value: &Value) -> fmt::Result {
         Value::Int(value) => write!(out, "{value}"),
         Value::Float(value) => out.write_str(&float(*value)),
         Value::String(text) => out.write_str(text),
+        Value::Struct(record) if record.text().is_some() => {
+            out.write_str(record.text().unwrap_or_default())
+        }
         Value::List(_) | Value::Map(_) | Value::Struct(_) => {
             compound(out, value, false, &mut self::value)
         }
@@ -66,9 +72,6 @@ pub(super) fn compound<W: Write>(
             out.write_char(']')
         }
         Value::Struct(record) => {
-            if let Some(text) = record.text() {
-                return out.write_str(text);
-            }
             out.write_char('{')?;
             for (at, (name, item)) in record.fields().iter().enumerate() {
                 space(out, at)?;

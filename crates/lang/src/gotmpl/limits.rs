@@ -8,13 +8,13 @@ use crate::goregex::GoRegex;
 /// Longest template, in bytes. A message template is a page of text.
 pub const MAX_TEMPLATE: usize = 64 * 1024;
 
-/// Longest output, in bytes. Forges cut a commit message long before this, and it travels in an
-/// Event besides.
-pub const MAX_OUTPUT: usize = 64 * 1024;
+/// Longest output, in bytes: a line of 100 bytes for each of 2,500 changed files. Nobody reads
+/// more, and a message that goes into every clone should not be larger than the change.
+pub const MAX_OUTPUT: usize = 256 * 1024;
 
 /// Deepest nesting of blocks and parentheses in the text, and of blocks, parentheses and
-/// `{{template}}` calls while it runs. A level costs less than 4 KiB of stack unoptimized; half of
-/// the 2 MiB that a thread of the runtime has is left to the caller.
+/// `{{template}}` calls while it runs. Unoptimized, a level takes up to 7 KiB of stack; threads of
+/// the runtime have 2 MiB.
 pub const MAX_DEPTH: usize = 100;
 
 /// Deepest nesting of lists and maps that functions may build.
@@ -25,14 +25,17 @@ pub const MAX_VALUE_DEPTH: usize = 50;
 pub const MAX_WORK: usize = 400_000;
 
 /// Bytes that all the strings and lists a template builds may take together.
-pub const MAX_MEMORY: usize = 8 * 1024 * 1024;
+pub const MAX_MEMORY: usize = 4 * 1024 * 1024;
 
 /// Different regular expressions in one run: compiling is by far the dearest thing to ask for.
 pub const MAX_PATTERNS: usize = 8;
 
-/// Largest compiled regular expression, in bytes. Searching may take as many steps for each byte
-/// of text as the expression has states, and a state takes about 32 bytes.
-pub const MAX_PATTERN_SIZE: usize = 64 * 1024;
+/// Largest compiled regular expression, in bytes. At worst, searching takes a step for each state
+/// and byte of text, and a state takes some 40 bytes.
+pub const MAX_PATTERN_SIZE: usize = 32 * 1024;
+
+/// Work units for each byte that a regular expression searches: see [`MAX_PATTERN_SIZE`].
+pub const SEARCH_WORK: usize = 8;
 
 /// Widest `printf` field. Go answers `%!(BADWIDTH)` from a million on.
 pub const MAX_WIDTH: usize = 10_000;
@@ -82,9 +85,7 @@ impl Meter {
                 self.work = left;
                 Ok(())
             }
-            None => Err(format!(
-                "the template does not end within {MAX_WORK} steps: range over less"
-            )),
+            None => Err(format!("the template takes more than {MAX_WORK} steps")),
         }
     }
 

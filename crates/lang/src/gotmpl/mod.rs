@@ -2,13 +2,29 @@
 //!
 //! Templates come from tenants and run inside a controller that serves everybody, so everything
 //! here is bounded: see [`limits`]. What a template prints follows Go 1.26 byte for byte where
-//! that is visible (`map[a:1]`, `<no value>`, sorted keys, `%!d(string=x)`), and so do the
-//! functions of [sprig](https://masterminds.github.io/sprig/) that are here. Not here: `call`
-//! (no value is a function), complex numbers, and sprig's functions that read the clock, the
-//! environment, the network or a random source.
+//! that is visible (`map[a:1]`, `<no value>`, sorted keys, `%!d(string=x)`).
 //!
-//! Strings are Unicode: where Go would cut one inside a character, the rest of that character
-//! becomes U+FFFD.
+//! # Functions
+//! Go's own: `and or not eq ne lt le gt ge len index slice print printf println html js urlquery`.
+//! `call` is refused, as no value is a function.
+//!
+//! Of [sprig](https://masterminds.github.io/sprig/), what depends on nothing but its arguments and
+//! is of use in a commit message:
+//! - texts: `upper lower title untitle trim trimAll trimSuffix trimPrefix replace contains
+//!   hasPrefix hasSuffix quote squote cat join split splitList toString toStrings trunc abbrev
+//!   substr indent nindent nospace repeat plural base ext regexMatch regexFind regexReplaceAll`
+//! - lists: `list tuple first last rest initial append push prepend concat reverse uniq compact
+//!   without has sortAlpha until untilStep`
+//! - dictionaries: `dict get hasKey keys values`
+//! - numbers: `add add1 sub mul div mod max biggest min int int64 atoi`
+//! - defaults and encodings: `default empty coalesce ternary fail b64enc b64dec sha256sum toJson`
+//!
+//! # Differences
+//! - Values do not change: there is no `set`, and `sortAlpha` leaves its argument alone.
+//! - `keys` and `values` are in the order of the keys, not in a random one.
+//! - Strings are Unicode: what is left of a character that Go would cut becomes U+FFFD.
+//! - What sprig hides is an error: text that is not base64, a map that JSON cannot have.
+//! - There are no complex numbers, and `%x` is not for floats.
 
 mod ast;
 mod eval;

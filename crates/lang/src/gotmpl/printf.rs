@@ -19,6 +19,8 @@ struct Spec {
     zero: bool,
     width: usize,
     precision: Option<usize>,
+    /// `%+v`: fields of structs with their names.
+    names: bool,
 }
 
 /// Writes `pattern` with its verbs replaced by the arguments.
@@ -35,10 +37,13 @@ pub(super) fn sprintf(out: &mut impl Write, pattern: &str, args: &[Value]) -> fm
             out.write_char(c)?;
             continue;
         }
-        let spec = arguments.spec(&mut chars, out)?;
+        let mut spec = arguments.spec(&mut chars, out)?;
         let Some(verb) = chars.next() else {
             return out.write_str("%!(NOVERB)");
         };
+        if verb == 'v' {
+            spec.names = std::mem::take(&mut spec.plus);
+        }
         if verb == '%' {
             out.write_char('%')?;
         } else if arguments.bad_index {
@@ -99,8 +104,8 @@ impl<'a> Arguments<'a> {
         if chars.next_if_eq(&'.').is_some() {
             self.index(chars);
             match self.number(chars) {
-                Some(Ok(precision)) => spec.precision = usize::try_from(precision).ok(),
-                Some(Err(())) => out.write_str("%!(BADPREC)")?,
+                Some(Ok(precision @ 0..)) => spec.precision = usize::try_from(precision).ok(),
+                Some(_) => out.write_str("%!(BADPREC)")?,
                 None => spec.precision = Some(0),
             }
         }
@@ -114,14 +119,15 @@ impl<'a> Arguments<'a> {
             return;
         }
         self.reordered = true;
-        let mut digits = String::new();
-        let closed = loop {
-            match chars.next_if(|c| c.is_ascii_digit() || *c == ']') {
-                Some(']') => break true,
-                Some(digit) => digits.push(digit),
-                None => break false,
-            }
+        // Without a closing bracket, only the opening one is skipped. No number is longer.
+        let text: String = chars.clone().take(12).collect();
+        let (digits, closed) = match text.split_once(']') {
+            Some((digits, _)) => (digits, true),
+            None => ("", false),
         };
+        if closed {
+            chars.nth(digits.chars().count());
+        }
         match digits.parse::<usize>() {
             Ok(index @ 1..) if closed && index <= self.args.len() => self.next = index - 1,
             _ => self.bad_index = true,
@@ -157,29 +163,31 @@ impl<'a> Arguments<'a> {
         out.write_str("%!(EXTRA ")?;
         for (at, value) in left.iter().enumerate() {
             out.write_str(if at > 0 { ", " } else { "" })?;
-            typed(out, value)?;
+            if !matches!(value, Value::Nil) {
+                write!(out, "{}=", value.type_name())?;
+            }
+            format::value(out, value)?;
         }
         out.write_char(')')
     }
 }
 
-/// A value behind the name of its type.
-fn typed(out: &mut impl Write, value: &Value) -> fmt::Result {
-    if !matches!(value, Value::Nil) {
-        write!(out, "{}=", value.type_name())?;
-    }
-    format::value(out, value)
-}
-
-fn bad_verb(out: &mut impl Write, verb: char, value: &Value) -> fmt::Result {
+/// What stands in place of a value that the verb is not for.
+fn bad_verb<W: Write>(out: &mut W, spec: Spec, verb: char, value: &Value) -> fmt::Result {
     write!(out, "%!{verb}(")?;
-    typed(out, value)?;
+    if matches!(value, Value::Nil) {
+        out.write_str("<nil>")?;
+    } else {
+        write!(out, "{}=", value.type_name())?;
+        argument(out, spec, 'v', value)?;
+    }
     out.write_char(')')
 }
 
 /// Writes a value as a verb asks.
 fn argument<W: Write>(out: &mut W, spec: Spec, verb: char, value: &Value) -> fmt::Result {
     match (value, verb) {
+        (Value::Nil, 'T') => pad(out, spec, "<nil>"),
         (_, 'T') => pad(out, spec, value.type_name()),
         (Value::Nil, 'v') => pad(out, spec, "<nil>"),
         (Value::Bool(value), 't' | 'v') => pad(out, spec, if *value { "true" } else { "false" }),
@@ -190,13 +198,12 @@ fn argument<W: Write>(out: &mut W, spec: Spec, verb: char, value: &Value) -> fmt
             string(out, spec, verb, record.text().unwrap_or_default())
         }
         (Value::List(_) | Value::Map(_) | Value::Struct(_), _) => {
-            let names = verb == 'v' && spec.plus;
-            compound(out, value, names, &mut |out, element| match element {
-                Value::Nil => pad(out, spec, "<nil>"),
+            compound(out, value, spec.names, &mut |out, element| match element {
+                Value::Nil => out.write_str("<nil>"),
                 element => argument(out, spec, verb, element),
             })
         }
-        _ => bad_verb(out, verb, value),
+        _ => bad_verb(out, spec, verb, value),
     }
 }
 
@@ -226,19 +233,39 @@ fn string(out: &mut impl Write, spec: Spec, verb: char, text: &str) -> fmt::Resu
     };
     let mut written = String::new();
     match verb {
-        'q' if spec.sharp && !text.contains('`') && !text.contains(char::is_control) => {
+        'q' if spec.sharp
+            && !text.contains('`')
+            && !text.contains(|c: char| c.is_control() && c != '\t') =>
+        {
             write!(written, "`{text}`")?;
         }
         'q' => quote::string(&mut written, text, spec.plus)?,
-        'x' => text
-            .bytes()
-            .try_for_each(|byte| write!(written, "{byte:02x}"))?,
-        'X' => text
-            .bytes()
-            .try_for_each(|byte| write!(written, "{byte:02X}"))?,
+        'x' | 'X' => hex(&mut written, spec, verb, text)?,
         _ => return pad(out, spec, text),
     }
     pad(out, spec, &written)
+}
+
+/// The bytes of a text. A space flag separates them, `#` puts a prefix before the text or, with a
+/// space flag, before each.
+fn hex(out: &mut String, spec: Spec, verb: char, text: &str) -> fmt::Result {
+    let prefix = match verb {
+        _ if !spec.sharp => "",
+        'x' => "0x",
+        _ => "0X",
+    };
+    for (at, byte) in text.bytes().enumerate() {
+        if at == 0 || spec.space {
+            out.write_str(if at > 0 { " " } else { "" })?;
+            out.write_str(prefix)?;
+        }
+        if verb == 'x' {
+            write!(out, "{byte:02x}")?;
+        } else {
+            write!(out, "{byte:02X}")?;
+        }
+    }
+    Ok(())
 }
 
 fn integer(out: &mut impl Write, spec: Spec, verb: char, value: i64) -> fmt::Result {
@@ -251,7 +278,7 @@ fn integer(out: &mut impl Write, spec: Spec, verb: char, value: i64) -> fmt::Res
         'x' => (format!("{size:x}"), "0x"),
         'X' => (format!("{size:X}"), "0X"),
         'c' | 'q' | 'U' => return character(out, spec, verb, value),
-        _ => return bad_verb(out, verb, &Value::Int(value)),
+        _ => return bad_verb(out, spec, verb, &Value::Int(value)),
     };
     let sign = sign(spec, value < 0);
     let prefix = match verb {
@@ -309,10 +336,6 @@ fn character(out: &mut impl Write, spec: Spec, verb: char, value: i64) -> fmt::R
             }
         }
     }
-    let spec = Spec {
-        zero: false,
-        ..spec
-    };
     pad(out, spec, &text)
 }
 
@@ -330,7 +353,7 @@ fn float(out: &mut impl Write, spec: Spec, verb: char, value: f64) -> fmt::Resul
             None => format::float(size),
             Some(precision) => general(size, precision.max(1)),
         },
-        _ => return bad_verb(out, verb, &Value::Float(value)),
+        _ => return bad_verb(out, spec, verb, &Value::Float(value)),
     };
     let digits = if verb.is_ascii_uppercase() {
         digits.to_uppercase()

@@ -18,20 +18,27 @@ pub(super) fn of(template: &Template) -> Vec<String> {
         template,
         found: BTreeSet::new(),
         called: BTreeSet::new(),
+        pending: Vec::new(),
     };
     let root = Some(Vec::new());
     search.nodes(&template.main, &root, &mut vec![root.clone()]);
+    // One after the other: calls within calls would nest deeper than the template does.
+    while let Some((body, data)) = search.pending.pop() {
+        search.nodes(body, &data, &mut vec![data.clone()]);
+    }
     search.found.into_iter().collect()
 }
 
 struct Search<'t> {
     template: &'t Template,
     found: BTreeSet<String>,
-    called: BTreeSet<(String, Chain)>,
+    called: BTreeSet<(&'t str, Chain)>,
+    /// Bodies of templates that are still to be searched, with their data.
+    pending: Vec<(&'t [Node], Chain)>,
 }
 
-impl Search<'_> {
-    fn nodes(&mut self, nodes: &[Node], dot: &Chain, slots: &mut Vec<Chain>) {
+impl<'t> Search<'t> {
+    fn nodes(&mut self, nodes: &'t [Node], dot: &Chain, slots: &mut Vec<Chain>) {
         for node in nodes {
             match node {
                 Node::Text(_) | Node::Break | Node::Continue => {}
@@ -75,13 +82,13 @@ impl Search<'_> {
         }
     }
 
-    fn call(&mut self, name: &str, data: Chain) {
+    fn call(&mut self, name: &'t str, data: Chain) {
         let Some(body) = self.template.definitions.get(name) else {
             return;
         };
-        let known = self.called.len() == MAX_CALLS;
-        if !known && self.called.insert((name.to_owned(), data.clone())) {
-            self.nodes(body, &data, &mut vec![data.clone()]);
+        let full = self.called.len() == MAX_CALLS;
+        if !full && self.called.insert((name, data.clone())) {
+            self.pending.push((body, data));
         }
     }
 

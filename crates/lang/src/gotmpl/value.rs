@@ -238,11 +238,11 @@ impl Value {
             (Self::Int(a), Self::Int(b)) => a.cmp(b),
             (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
             (Self::String(a), Self::String(b)) => a.cmp(b),
-            (Self::List(a), Self::List(b)) => order_all(&a.items, &b.items),
+            (Self::List(a), Self::List(b)) => order_all(&mut a.items.iter(), &mut b.items.iter()),
             (Self::Struct(a), Self::Struct(b)) => {
-                let fields = |s: &Struct| s.fields.iter().map(|(_, v)| v.clone()).collect();
-                let (a, b): (Vec<_>, Vec<_>) = (fields(a), fields(b));
-                order_all(&a, &b)
+                let mut a = a.fields.iter().map(|(_, value)| value);
+                let mut b = b.fields.iter().map(|(_, value)| value);
+                order_all(&mut a, &mut b)
             }
             _ => self.rank().cmp(&other.rank()),
         }
@@ -262,11 +262,20 @@ impl Value {
     }
 }
 
-fn order_all(a: &[Value], b: &[Value]) -> Ordering {
-    let pairs = a.iter().zip(b).map(|(a, b)| a.order(b));
-    pairs
-        .fold(Ordering::Equal, Ordering::then)
-        .then(a.len().cmp(&b.len()))
+/// The first difference decides, then the length.
+fn order_all<'v>(
+    a: &mut dyn Iterator<Item = &'v Value>,
+    b: &mut dyn Iterator<Item = &'v Value>,
+) -> Ordering {
+    loop {
+        match (a.next(), b.next()) {
+            (Some(a), Some(b)) => match a.order(b) {
+                Ordering::Equal => {}
+                difference => return difference,
+            },
+            (a, b) => return a.is_some().cmp(&b.is_some()),
+        }
+    }
 }
 
 impl From<bool> for Value {

@@ -29,6 +29,7 @@ fn eq(call: &mut Call<'_>) -> Result<bool> {
                 let name = first.type_name();
                 return Err(format!("non-comparable type: {name}"));
             }
+            (Value::Struct(_), Value::Struct(_)) => deep_equal(first, other, call.meter)?,
             (a, b) if a.type_name() != b.type_name() => {
                 let (a, b) = (a.type_name(), b.type_name());
                 return Err(format!("incompatible types for comparison: {a} and {b}"));

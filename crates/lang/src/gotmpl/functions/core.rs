@@ -1,10 +1,12 @@
 //! Go's functions on values of any type: `len`, `index`, `slice`, `not`, `print` and its family.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::super::format;
 use super::super::printf::sprintf;
 use super::super::value::Value;
+use super::numbers::to_int;
 use super::{Call, Function, Kind, Result, exact, length, list, variadic};
 
 pub(super) static FUNCTIONS: [Function; 9] = [
@@ -85,41 +87,53 @@ fn index(call: &mut Call<'_>) -> Result {
     Ok(item)
 }
 
-/// `slice x i j`: as Go's for strings, as sprig's, which Flux has in its place, for lists.
+/// `slice x i j`: for lists as sprig's, which Flux has in the place of Go's; for strings, which
+/// sprig refuses, as Go's.
 fn slice(call: &mut Call<'_>) -> Result {
-    let item = call.value(0);
-    let total = match item {
-        Value::String(text) => text.len(),
-        Value::List(list) => list.items().len(),
-        Value::Nil => return Err("slice of untyped nil".to_owned()),
-        other => return Err(format!("can't slice item of type {}", other.type_name())),
+    let bound = |at: usize, default: usize, read: fn(&Value) -> Result<usize>| {
+        call.args.get(at).map_or(Ok(default), read)
     };
-    if call.args.len() > 3 {
-        return Err(format!("too many slice indexes: {}", call.args.len() - 1));
+    match call.value(0) {
+        Value::List(items) if items.items().is_empty() => Ok(Value::Nil),
+        Value::List(items) => {
+            let items = items.items();
+            let read = |value: &Value| place(&Value::Int(to_int(value)));
+            let range = range(
+                bound(1, 0, read)?,
+                bound(2, items.len(), read)?,
+                items.len(),
+            )?;
+            Ok(list(items.get(range).unwrap_or_default().to_vec()))
+        }
+        Value::String(text) => {
+            if call.args.len() > 3 {
+                return Err("a string has no third index".to_owned());
+            }
+            let range = range(
+                bound(1, 0, place)?,
+                bound(2, text.len(), place)?,
+                text.len(),
+            )?;
+            Ok(cut(text, range).into())
+        }
+        Value::Nil => Err("slice of untyped nil".to_owned()),
+        other => Err(format!("can't slice item of type {}", other.type_name())),
     }
-    let bound = |at: usize, default: usize| match call.args.get(at) {
-        Some(value) => place(value),
-        None => Ok(default),
-    };
-    let (from, to) = (bound(1, 0)?, bound(2, total)?);
-    if to > total {
+}
+
+fn range(from: usize, to: usize, length: usize) -> Result<Range<usize>> {
+    if to > length {
         return Err(format!("index out of range: {to}"));
     }
     if from > to {
         return Err(format!("invalid slice index: {from} > {to}"));
     }
-    match item {
-        Value::List(items) => {
-            let items = items.items().get(from..to).unwrap_or_default();
-            Ok(list(items.to_vec()))
-        }
-        _ => Ok(cut(call.text(0)?, from, to).into()),
-    }
+    Ok(from..to)
 }
 
-/// Bytes `from` up to `to` of a text; what is left of a cut character becomes U+FFFD.
-pub(super) fn cut(text: &str, from: usize, to: usize) -> String {
-    let bytes = text.as_bytes().get(from..to).unwrap_or_default();
+/// A range of a text's bytes; what is left of a cut character becomes U+FFFD.
+pub(super) fn cut(text: &str, range: Range<usize>) -> String {
+    let bytes = text.as_bytes().get(range).unwrap_or_default();
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -15,7 +15,7 @@ pub(super) static FUNCTIONS: [Function; 4] = [
     }),
     exact("b64dec", 1, |call| {
         let bytes = STANDARD
-            .decode(call.text(0)?)
+            .decode(call.text(0)?.replace(['\r', '\n'], ""))
             .map_err(|error| format!("not base64: {error}"))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned().into())
     }),
@@ -66,13 +66,19 @@ fn json(
         }
         Value::Map(map) => {
             out.write_char('{')?;
-            for (at, (key, item)) in map.entries().iter().enumerate() {
-                out.write_str(if at > 0 { "," } else { "" })?;
+            // Keys are sorted as texts, numbers too.
+            let mut entries = Vec::with_capacity(map.entries().len());
+            for (key, item) in map.entries() {
                 match key {
-                    Value::String(key) => string(out, key)?,
-                    Value::Int(key) => write!(out, "\"{key}\"")?,
+                    Value::String(key) => entries.push((key.to_string(), item)),
+                    Value::Int(key) => entries.push((key.to_string(), item)),
                     _ => *unsupported = Some("keys other than strings"),
                 }
+            }
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            for (at, (key, item)) in entries.iter().enumerate() {
+                out.write_str(if at > 0 { "," } else { "" })?;
+                string(out, key)?;
                 out.write_char(':')?;
                 json(out, item, unsupported)?;
             }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::super::limits::Bounded;
+use super::super::value::Value;
 use super::super::{format, quote};
 use super::{Call, Function, Result, variadic};
 
@@ -13,6 +14,11 @@ pub(super) static FUNCTIONS: [Function; 3] = [
 ];
 
 fn escape(call: &mut Call<'_>, each: fn(&mut Bounded, char) -> fmt::Result) -> Result {
+    for arg in &mut call.args {
+        if matches!(arg, Value::Nil) {
+            *arg = format::NO_VALUE.into();
+        }
+    }
     let text = call.meter.write(|out| format::sprint(out, &call.args))?;
     let escaped = call
         .meter

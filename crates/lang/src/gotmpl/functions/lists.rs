@@ -127,6 +127,9 @@ fn contains(call: &mut Call<'_>, items: &[Value], needle: &Value) -> Result<bool
 }
 
 fn sort_alpha(call: &mut Call<'_>) -> Result {
+    if !matches!(call.value(0), Value::List(_)) {
+        return Ok(list(vec![call.printed(0)?.into()]));
+    }
     let mut texts = strings(call, 0)?;
     texts.sort();
     Ok(list(texts.into_iter().map(Value::from).collect()))

@@ -12,6 +12,7 @@ mod regex;
 mod strings;
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::format;
 use super::limits::Meter;
@@ -156,9 +157,12 @@ impl Call<'_> {
         }
     }
 
+    /// A map; nil is an empty one.
     fn map(&self, at: usize) -> Result<&Map> {
+        static EMPTY: LazyLock<Map> = LazyLock::new(Map::default);
         match self.value(at) {
             Value::Map(map) => Ok(map),
+            Value::Nil => Ok(&EMPTY),
             other => Err(wrong("a map", other)),
         }
     }

@@ -60,7 +60,7 @@ fn divide(
 }
 
 /// A value as an integer: floats lose their fraction, strings are read as Go reads integers.
-fn to_int(value: &Value) -> i64 {
+pub(super) fn to_int(value: &Value) -> i64 {
     match value {
         Value::Int(value) => *value,
         Value::Bool(value) => i64::from(*value),

@@ -1,6 +1,6 @@
 //! Sprig's regular expressions, in Go's syntax.
 
-use super::super::limits::out_of_memory;
+use super::super::limits::{SEARCH_WORK, out_of_memory};
 use super::super::value::Value;
 use super::{Call, Function, Result, exact};
 use crate::goregex::GoRegex;
@@ -24,9 +24,8 @@ pub(super) static FUNCTIONS: [Function; 3] = [
 
 /// The first argument as an expression that may search the second.
 fn compile(call: &mut Call<'_>) -> Result<GoRegex> {
-    // Searching is dear where the expression is large: see `MAX_PATTERN_SIZE`.
     let length = call.text(1)?.len();
-    call.meter.work(length)?;
+    call.meter.work(length.saturating_mul(SEARCH_WORK))?;
     let pattern = call.text(0)?.to_owned();
     call.meter.pattern(&pattern)
 }

@@ -7,7 +7,7 @@ use super::super::value::{Map, Value};
 use super::core::cut;
 use super::{Call, Function, Result, exact, list, variadic};
 
-pub(super) static FUNCTIONS: [Function; 32] = [
+pub(super) static FUNCTIONS: [Function; 31] = [
     exact("upper", 1, |call| Ok(call.text(0)?.to_uppercase().into())),
     exact("lower", 1, |call| Ok(call.text(0)?.to_lowercase().into())),
     exact("title", 1, |call| Ok(title(call.text(0)?).into())),
@@ -39,9 +39,7 @@ pub(super) static FUNCTIONS: [Function; 32] = [
     variadic("squote", 0, |call| {
         joined(call, |out, text| write!(out, "'{text}'"))
     }),
-    variadic("cat", 0, |call| {
-        joined(call, |out, text| out.write_str(text))
-    }),
+    variadic("cat", 0, |call| joined(call, std::fmt::Write::write_str)),
     exact("splitList", 2, |call| {
         Ok(list(split(call)?.into_iter().map(Value::from).collect()))
     }),
@@ -90,11 +88,6 @@ pub(super) static FUNCTIONS: [Function; 32] = [
         let items = items.iter().filter(|item| !matches!(item, Value::Nil));
         let texts = items.map(|item| call.print(item).map(Value::from));
         Ok(list(texts.collect::<Result<_>>()?))
-    }),
-    exact("initials", 1, |call| {
-        let words = call.text(0)?.split_whitespace();
-        let initials = words.filter_map(|word| word.chars().next());
-        Ok(initials.collect::<String>().into())
     }),
 ];
 
@@ -150,9 +143,9 @@ fn trunc(call: &mut Call<'_>) -> Result {
     Ok(if bytes >= length {
         text.into()
     } else if count < 0 {
-        cut(text, length - bytes, length).into()
+        cut(text, length - bytes..length).into()
     } else {
-        cut(text, 0, bytes).into()
+        cut(text, 0..bytes).into()
     })
 }
 
@@ -160,7 +153,7 @@ fn trunc(call: &mut Call<'_>) -> Result {
 fn abbrev(call: &mut Call<'_>) -> Result {
     let (width, text) = (call.int(0)?, call.text(1)?);
     Ok(match usize::try_from(width) {
-        Ok(width @ 4..) if text.len() > width => format!("{}...", cut(text, 0, width - 3)).into(),
+        Ok(width @ 4..) if text.len() > width => format!("{}...", cut(text, 0..width - 3)).into(),
         _ => text.into(),
     })
 }
@@ -178,7 +171,7 @@ fn substr(call: &mut Call<'_>) -> Result {
     if from > to {
         return Err(format!("the start {from} is behind the end {to}"));
     }
-    Ok(cut(text, from, to).into())
+    Ok(cut(text, from..to).into())
 }
 
 fn indent(call: &mut Call<'_>, before: &str) -> Result {
