@@ -23,6 +23,7 @@ use crate::kustomization::health::HealthWaits;
 use crate::metrics::Metrics;
 use crate::source::Source;
 use crate::triggers::Trigger;
+use crate::words::api_error;
 
 /// Caches of the five kinds, filled by their watches.
 pub struct Stores {
@@ -228,7 +229,10 @@ impl Context {
                 .map(|(k, v)| (k, v.0))
                 .collect()),
             Ok(None) => Err(SecretError::Missing(Key::new(namespace, name))),
-            Err(error) => Err(SecretError::Read(Key::new(namespace, name), error)),
+            Err(error) => Err(SecretError::Read {
+                key: Key::new(namespace, name),
+                source: Box::new(error),
+            }),
         }
     }
 }
@@ -250,6 +254,11 @@ pub enum SecretError {
     )]
     Missing(Key),
     /// It cannot be read.
-    #[error("Secret \"{0}\" cannot be read: {1}")]
-    Read(Key, kube::Error),
+    #[error("Secret \"{key}\" cannot be read: {}", api_error(source))]
+    Read {
+        /// Which one.
+        key: Key,
+        /// Why.
+        source: Box<kube::Error>,
+    },
 }

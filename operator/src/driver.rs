@@ -32,6 +32,7 @@ use crate::key::Key;
 use crate::metrics::ObjectLabels;
 use crate::status::Status;
 use crate::triggers::Wakeups;
+use crate::words::api_error;
 
 /// Work that takes longer than this shows itself in the status while it runs.
 const SHOW_PROGRESS_AFTER: Duration = Duration::from_secs(1);
@@ -160,7 +161,7 @@ fn being_deleted<K: Resource>(object: &K) -> Option<u64> {
 /// Failures of the API server itself; what an object's own reconcile finds is in its status.
 #[derive(Debug, thiserror::Error)]
 enum DriverError {
-    #[error("cannot write to the API server: {0}")]
+    #[error("cannot write to the API server: {}", api_error(.0))]
     Api(#[from] kube::Error),
     #[error("cannot encode the status: {0}")]
     Encode(#[from] serde_json::Error),

@@ -12,6 +12,8 @@ use kube::{Client, Resource};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::words::api_error;
+
 /// What is kept of published events to count repetitions: a few hundred objects' worth.
 const REMEMBERED: usize = 1024;
 
@@ -149,7 +151,8 @@ async fn publish(client: Client, mut jobs: mpsc::Receiver<Job>) {
     let mut seen = Seen::default();
     while let Some(job) = jobs.recv().await {
         if let Err(error) = publish_one(&client, &mut seen, &job).await {
-            tracing::warn!(%error, reason = job.event.reason, "event not published");
+            let error = api_error(&error);
+            tracing::warn!(error, reason = job.event.reason, "event not published");
         }
     }
 }

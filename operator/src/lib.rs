@@ -38,6 +38,7 @@ pub mod secrets;
 pub mod source;
 pub mod status;
 pub mod triggers;
+pub mod words;
 
 use args::Args;
 use context::{Context, Parts, Stores, Triggers};

@@ -18,6 +18,7 @@ use crate::events::Event;
 use crate::image_repository::login;
 use crate::key::Key;
 use crate::status::common_fields;
+use crate::words::api_error;
 
 /// How long a policy waits for its repository at most before it looks again; a scan wakes it
 /// earlier.
@@ -169,8 +170,9 @@ impl Run<'_> {
         let api: Api<Namespace> = Api::all(self.context.client.clone());
         let namespace = api.get(&self.key.namespace).await.map_err(|error| {
             waiting(format!(
-                "namespace {} cannot be read: {error}",
-                self.key.namespace
+                "namespace {} cannot be read: {}",
+                self.key.namespace,
+                api_error(&error)
             ))
         })?;
         let labels = namespace.labels();

@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt};
 
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::words::api_error;
 
 /// The options of a client for an ImageRepository.
 ///
@@ -103,7 +104,8 @@ async fn pull_secrets(
             "ServiceAccount \"{namespace}/{account}\" of spec.serviceAccountName does not exist"
         ))),
         Err(error) => Err(denied(format!(
-            "ServiceAccount \"{namespace}/{account}\" of spec.serviceAccountName cannot be read: {error}"
+            "ServiceAccount \"{namespace}/{account}\" of spec.serviceAccountName cannot be read: {}",
+            api_error(&error)
         ))),
     }
 }

@@ -21,6 +21,7 @@ use crate::driver::Pass;
 use crate::events::Event;
 use crate::key::Key;
 use crate::source::Source;
+use crate::words::api_error;
 
 /// One run over one object.
 pub(super) struct Run<'a> {
@@ -183,7 +184,10 @@ impl<'a> Run<'a> {
             .map_err(|error| {
                 self.failed(
                     reason::RECONCILIATION_FAILED,
-                    format!("cannot read which kinds the API server serves: {error}"),
+                    format!(
+                        "cannot read which kinds the API server serves: {}",
+                        api_error(&error)
+                    ),
                 )
             })?;
         let before = inventory::entries(&self.status);
@@ -229,7 +233,10 @@ impl<'a> Run<'a> {
             .map_err(|error| {
                 self.failed(
                     reason::RECONCILIATION_FAILED,
-                    format!("cannot write the intended inventory, nothing was applied: {error}"),
+                    format!(
+                        "cannot write the intended inventory, nothing was applied: {}",
+                        api_error(&error)
+                    ),
                 )
             })
     }
