@@ -104,7 +104,7 @@ impl GoRegex {
     pub fn expand_first(&self, text: &str, template: &str) -> Option<String> {
         let captures = self.regex.captures(text)?;
         let mut out = String::new();
-        self.expand(&captures, template, &mut out);
+        self.expand(&captures, template, usize::MAX, &mut out)?;
         Some(out)
     }
 
@@ -123,18 +123,26 @@ impl GoRegex {
         for captures in self.regex.captures_iter(text) {
             let found = captures.get_match();
             out.push_str(text.get(end..found.start()).unwrap_or_default());
-            self.expand(&captures, template, &mut out);
+            self.expand(&captures, template, limit, &mut out)?;
             end = found.end();
-            if out.len() > limit {
-                return None;
-            }
         }
         out.push_str(text.get(end..).unwrap_or_default());
         (out.len() <= limit).then_some(out)
     }
 
-    fn expand(&self, captures: &Captures<'_>, template: &str, out: &mut String) {
+    /// Appends `template`, filled. `None` once `out` is longer than `limit`: a template that names
+    /// a group many times grows by the product of both.
+    fn expand(
+        &self,
+        captures: &Captures<'_>,
+        template: &str,
+        limit: usize,
+        out: &mut String,
+    ) -> Option<()> {
         for part in Parts(template) {
+            if out.len() > limit {
+                return None;
+            }
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Group(name) => {
@@ -151,6 +159,7 @@ impl GoRegex {
                 }
             }
         }
+        (out.len() <= limit).then_some(())
     }
 
     /// Name of each group, by number; `None` where it has none. Group 0 is the whole match.

@@ -137,6 +137,25 @@ fn bombs_end_in_errors() {
         "{{$x := repeat 100000 \"x\"}}{{regexMatch \"(x+x+)+y\" $x}}".to_owned()
             + "{{range 100000}}{{$y := regexMatch \"(x+x+)+y\" $x}}{{end}}",
         "{{range until 100}}{{$y := regexMatch (printf \"a{%d}\" .) \"x\"}}{{end}}".to_owned(),
+        "{{$x := repeat 40000 \"x\"}}{{regexReplaceAll \".*\" $x (repeat 1000000 \"$0\")}}"
+            .to_owned(),
+        "{{trimAll (print (repeat 1000000 \"x\") \"y\") (repeat 1000000 \"y\")}}".to_owned(),
+        format!(
+            "{{{{$x := repeat 1000000 \"x\"}}}}{{{{dict {}}}}}",
+            "$x ".repeat(20_000)
+        ),
+        format!(
+            "{{{{$x := list (repeat 1000000 \"x\")}}}}{{{{toStrings (list {})}}}}",
+            "$x ".repeat(20_000)
+        ),
+        format!(
+            "{{{{$x := repeat 1000000 \"x\"}}}}{{{{cat {}}}}}",
+            "$x ".repeat(20_000)
+        ),
+        format!(
+            "{{{{$x := repeat 1000000 \"x\"}}}}{{{{quote {}}}}}",
+            "$x ".repeat(20_000)
+        ),
         "{{$t := \"\"}}{{range 100}}{{$t = print $t (sha256sum (print .))}}{{end}}\
          {{range 99}}{{regexMatch \"[0-7][0-9a-f]{200}[g-z]\" $t}}{{end}}"
             .to_owned(),

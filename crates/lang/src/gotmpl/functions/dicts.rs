@@ -25,11 +25,10 @@ pub(super) static FUNCTIONS: [Function; 5] = [
 /// Keys and values in turn; a last key without a value gets the empty string.
 fn dict(call: &mut Call<'_>) -> Result {
     let mut entries = Vec::with_capacity(call.args.len().div_ceil(2));
-    for pair in call.args.chunks(2) {
-        if let [key, rest @ ..] = pair {
-            let value = rest.first().cloned().unwrap_or_else(|| "".into());
-            entries.push((Value::from(call.print(key)?), value));
-        }
+    let mut args = std::mem::take(&mut call.args).into_iter();
+    while let Some(key) = args.next() {
+        let value = args.next().unwrap_or_else(|| "".into());
+        entries.push((call.keep(&key)?.into(), value));
     }
     Ok(Map::new(entries).into())
 }

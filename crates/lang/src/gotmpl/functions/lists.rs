@@ -4,7 +4,7 @@ use super::super::value::Value;
 use super::compare::deep_equal;
 use super::{Call, Function, Result, exact, list, variadic};
 
-pub(super) static FUNCTIONS: [Function; 21] = [
+pub(super) static FUNCTIONS: [Function; 22] = [
     variadic("list", 0, |call| Ok(list(std::mem::take(&mut call.args)))),
     variadic("tuple", 0, |call| Ok(list(std::mem::take(&mut call.args)))),
     exact("first", 1, |call| {
@@ -39,6 +39,10 @@ pub(super) static FUNCTIONS: [Function; 21] = [
     variadic("without", 1, without),
     exact("has", 2, has),
     exact("sortAlpha", 1, sort_alpha),
+    exact("toStrings", 1, |call| {
+        let texts = strings(call, 0)?.into_iter();
+        Ok(list(texts.map(Value::from).collect()))
+    }),
     variadic("default", 1, |call| {
         let given = call.value(1);
         Ok(if is_empty(given) {
@@ -144,10 +148,7 @@ fn strings(call: &mut Call<'_>, at: usize) -> Result<Vec<String>> {
     };
     let mut texts = Vec::with_capacity(items.len());
     for item in items.iter().filter(|item| !matches!(item, Value::Nil)) {
-        let text = call.print(item)?;
-        call.meter.memory(text.len())?;
-        call.meter.work(1 + text.len() / 64)?;
-        texts.push(text);
+        texts.push(call.keep(item)?);
     }
     Ok(texts)
 }

@@ -182,6 +182,14 @@ impl Call<'_> {
     fn print(&self, value: &Value) -> Result<String> {
         self.meter.write(|out| format::value(out, value))
     }
+
+    /// A value as text that is one of many: it is paid for at once.
+    fn keep(&mut self, value: &Value) -> Result<String> {
+        let text = self.print(value)?;
+        self.meter.memory(text.len())?;
+        self.meter.work(1 + text.len() / 64)?;
+        Ok(text)
+    }
 }
 
 fn wrong(want: &str, got: &Value) -> String {

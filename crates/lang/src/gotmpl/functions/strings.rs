@@ -7,7 +7,7 @@ use super::super::value::{Map, Value};
 use super::core::cut;
 use super::{Call, Function, Result, exact, list, variadic};
 
-pub(super) static FUNCTIONS: [Function; 31] = [
+pub(super) static FUNCTIONS: [Function; 30] = [
     exact("upper", 1, |call| Ok(call.text(0)?.to_uppercase().into())),
     exact("lower", 1, |call| Ok(call.text(0)?.to_lowercase().into())),
     exact("title", 1, |call| Ok(title(call.text(0)?).into())),
@@ -79,25 +79,14 @@ pub(super) static FUNCTIONS: [Function; 31] = [
         Ok(name.get(dot..).unwrap_or_default().into())
     }),
     exact("fail", 1, |call| Err(call.text(0)?.to_owned())),
-    exact("toStrings", 1, |call| {
-        let value = call.value(0).clone();
-        let items = match &value {
-            Value::List(items) => items.items(),
-            one => std::slice::from_ref(one),
-        };
-        let items = items.iter().filter(|item| !matches!(item, Value::Nil));
-        let texts = items.map(|item| call.print(item).map(Value::from));
-        Ok(list(texts.collect::<Result<_>>()?))
-    }),
 ];
 
 fn trim_all(call: &mut Call<'_>) -> Result {
+    // Each character of the text is looked for in the whole set.
+    let cost = call.text(0)?.len().saturating_mul(call.text(1)?.len());
+    call.meter.work(cost / 64)?;
     let (set, text) = (call.text(0)?, call.text(1)?);
-    // As with every search, the work is the product of both lengths.
-    let cost = set.len().saturating_mul(text.len()) / 64;
-    let trimmed = text.trim_matches(|c| set.contains(c)).to_owned();
-    call.meter.work(cost)?;
-    Ok(trimmed.into())
+    Ok(text.trim_matches(|c| set.contains(c)).into())
 }
 
 fn replace(call: &mut Call<'_>) -> Result {
