@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use flux_api::Condition;
 use flux_api::conditions::{self, Status};
 use flux_api::names;
+use flux_api::{Condition, GoDuration};
 use serde_json::{Map, Value};
 
 /// How a reconcile ended.
@@ -131,6 +131,21 @@ impl Verdict {
     }
 }
 
+/// Stalls on a duration that is none. The schema of v1beta1 lets any text through, and running at
+/// a made-up interval would hide the mistake.
+///
+/// # Errors
+/// The verdict to conclude with.
+pub fn check_duration(field: &str, duration: Option<&GoDuration>) -> Result<(), Verdict> {
+    match duration.and_then(|d| Some((d, d.error()?))) {
+        Some((duration, error)) => Err(Verdict::Stalled {
+            reason: "InvalidDuration",
+            message: format!("spec.{field} \"{duration}\" is not valid: {error}"),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The JSON merge patch (RFC 7386) that turns `old` into `new`; `None` when they are equal.
 pub fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
@@ -219,6 +234,22 @@ mod tests {
         };
         assert!(ready.conclude(&mut list, 1));
         assert_eq!(kinds(&list), [("Ready", "True", "Succeeded")]);
+    }
+
+    #[test]
+    fn durations_are_checked() {
+        let duration = |text: &str| serde_json::from_value::<GoDuration>(json!(text)).unwrap();
+        assert!(check_duration("timeout", None).is_ok());
+        assert!(check_duration("interval", Some(&duration("1m0s"))).is_ok());
+        let Err(Verdict::Stalled { message, .. }) =
+            check_duration("interval", Some(&duration("whenever")))
+        else {
+            panic!("must stall");
+        };
+        assert!(
+            message.starts_with("spec.interval \"whenever\" is not valid"),
+            "{message}"
+        );
     }
 
     #[test]

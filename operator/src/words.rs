@@ -8,3 +8,15 @@ pub fn api_error(error: &kube::Error) -> String {
         other => other.to_string(),
     }
 }
+
+/// An error with everything that led to it, `outer: inner: innermost`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -16,6 +16,7 @@ use super::plan::Plan;
 use super::policies::Policies;
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::words::chain;
 
 /// What an update found and did.
 pub struct Updated {
@@ -53,7 +54,13 @@ pub async fn run(
                 (&namespace, &name),
                 &edited.changes,
                 &values,
-            )?;
+            )
+            .map_err(|error| format!("spec.git.commit.messageTemplate: {}", chain(&error)))?;
+            // Git takes a commit without a message; nobody wants to find one.
+            let message = match message.trim() {
+                "" => message::DEFAULT_MESSAGE.to_owned(),
+                _ => message,
+            };
             Ok(Some(CommitContent {
                 edits: edited.files,
                 message,
@@ -77,7 +84,7 @@ pub async fn run(
         if error.kind() == flux_git::ErrorKind::Edit {
             return Verdict::Failed {
                 reason: reason::UPDATE_FAILED,
-                message: error.to_string(),
+                message: chain(&error),
                 retry: Retry::Backoff,
             };
         }

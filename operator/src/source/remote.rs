@@ -8,7 +8,7 @@ use flux_git::{Auth, Proxy, Remote};
 use flux_lang::giturl::GitUrl;
 use kube::ResourceExt;
 
-use crate::conclusion::{Retry, Verdict};
+use crate::conclusion::{Retry, Verdict, check_duration};
 use crate::context::{Context, SecretError};
 
 /// Reason for fields that cannot be honoured yet.
@@ -20,6 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Ends the run when the spec asks for something that is not there yet: fetching without it would
 /// offer content that was not asked for, or was not verified.
 pub fn check_supported(spec: &GitRepositorySpec) -> Result<(), Verdict> {
+    check_duration("interval", Some(&spec.interval))?;
+    check_duration("timeout", spec.timeout.as_ref())?;
     let generic = spec
         .provider
         .as_ref()
