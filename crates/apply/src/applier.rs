@@ -1,82 +1,27 @@
-//! Applying a set of objects: plan, stages, take-over, collected failures.
+//! Applying a set of objects: stages, take-over, collected failures.
 //!
 //! One object that the API server refuses does not keep the others back: every object is tried,
 //! all refusals are reported together. Flux stops at the first and applies nothing of the stage
 //! (fluxcd/kustomize-controller issues 1231 and 1168 ask for the difference).
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
-use flux_api::inventory::{ObjectId, ResourceRef};
+use flux_api::inventory::ObjectId;
 use futures::{StreamExt, stream};
 use kube::Client;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::health::{self, Status};
-use crate::mapper::{self, Mapper, Resource};
+use crate::managers;
+use crate::mapper::{self, Mapper};
 use crate::object::{self, Gvk, Owner};
+use crate::plan::{Options, Plan, Planned};
 use crate::request::{self, RequestError};
 use crate::rules::{self, Decision};
 use crate::stages::{self, Stage};
-use crate::{managers, normalize};
-
-/// How objects are applied.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// On whose behalf.
-    pub owner: Owner,
-    /// Delete and create again what cannot be changed in place.
-    pub force: bool,
-    /// Where objects go that name no namespace.
-    pub default_namespace: String,
-    /// Requests under way at once.
-    pub concurrency: usize,
-    /// How long to wait for new definitions to be served.
-    pub definition_timeout: Duration,
-}
-
-/// An object that is ready to be applied.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// Its identity, with the namespace settled.
-    pub id: ObjectId,
-    /// Group, version and kind.
-    pub gvk: Gvk,
-    /// Where it lives.
-    pub resource: Resource,
-    /// What is applied.
-    pub object: Value,
-}
-
-impl Planned {
-    /// The URL path of the object.
-    pub fn path(&self) -> String {
-        request::path(&self.gvk, &self.resource, &self.id.namespace, &self.id.name)
-    }
-}
-
-/// What will be applied, and what cannot be.
-#[derive(Debug, Default)]
-pub struct Plan {
-    /// Objects to apply.
-    pub objects: Vec<Planned>,
-    /// Objects that cannot even be tried.
-    pub failures: Vec<Failure>,
-}
-
-impl Plan {
-    /// The inventory that this plan intends.
-    pub fn inventory(&self) -> Vec<ResourceRef> {
-        self.objects
-            .iter()
-            .map(|p| ResourceRef {
-                id: p.id.to_string(),
-                v: p.gvk.version.clone(),
-            })
-            .collect()
-    }
-}
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,61 +102,16 @@ impl Applier {
         }
     }
 
-    /// Settles identity, scope and namespace of every object and brings it into the form that is
-    /// applied. What cannot be planned is a failure of that object alone.
-    ///
-    /// # Errors
-    /// When the API server's discovery cannot be read.
-    pub async fn plan(&self, objects: Vec<Value>, options: &Options) -> Result<Plan, kube::Error> {
-        let announced: HashMap<Gvk, Resource> = objects
-            .iter()
-            .filter(|o| o["kind"] == "CustomResourceDefinition")
-            .flat_map(mapper::served_by)
-            .collect();
-        let mut plan = Plan::default();
-        let mut seen = HashSet::new();
-        for mut object in objects {
-            let (Some(gvk), Some(mut id)) = (Gvk::of(&object), object::id(&object)) else {
-                continue;
-            };
-            let resource = match announced.get(&gvk) {
-                Some(resource) => Some(resource.clone()),
-                None => self.mapper.resource(&gvk).await?,
-            };
-            let Some(resource) = resource else {
-                plan.failures.push(Failure {
-                    reason: "NoMatch".into(),
-                    message: format!(
-                        "the cluster does not serve kind \"{}\" of {}; install its CustomResourceDefinition first, or correct apiVersion and kind",
-                        gvk.kind,
-                        gvk.api_version()
-                    ),
-                    id,
-                });
-                continue;
-            };
-            normalize::normalize(&mut object, &options.owner);
-            settle_namespace(&mut object, &mut id, &resource, &options.default_namespace);
-            if seen.insert(id.clone()) {
-                plan.objects.push(Planned {
-                    id,
-                    gvk,
-                    resource,
-                    object,
-                });
-            } else {
-                plan.failures.push(Failure {
-                    reason: "Duplicate".into(),
-                    message: "it is defined more than once; keep one of the manifests".into(),
-                    id,
-                });
-            }
-        }
-        Ok(plan)
-    }
-
     /// Applies what was planned, stage by stage.
-    pub async fn apply(&self, plan: Plan, options: &Options) -> Outcome {
+    ///
+    /// `shared` says whether another owner applies an object, too. Such an object stays labelled
+    /// as theirs: two owners that each put their own labels on it would write it for ever.
+    pub async fn apply(
+        &self,
+        plan: Plan,
+        options: &Options,
+        shared: &(dyn Fn(&ObjectId, &Owner) -> bool + Sync),
+    ) -> Outcome {
         let mut outcome = Outcome {
             failures: plan.failures,
             ..Outcome::default()
@@ -233,7 +133,7 @@ impl Applier {
             }
             let results: Vec<_> = stream::iter(batch)
                 .map(|planned| async {
-                    let result = self.apply_one(&planned, &announced, options).await;
+                    let result = self.apply_one(&planned, &announced, options, shared).await;
                     (planned, result)
                 })
                 .buffered(options.concurrency.max(1))
@@ -271,6 +171,7 @@ impl Applier {
         planned: &Planned,
         announced: &HashSet<Gvk>,
         options: &Options,
+        shared: &(dyn Fn(&ObjectId, &Owner) -> bool + Sync),
     ) -> Result<(Action, Vec<String>), RequestError> {
         let path = planned.path();
         let live = request::get_metadata(&self.client, &path).await?;
@@ -291,9 +192,10 @@ impl Applier {
                 Err(error) => return Err(error),
             }
         }
+        let desired = labelled(planned, live.as_ref(), &options.owner, shared);
         let deadline = Instant::now() + Duration::from_secs(5);
         let answer = loop {
-            match request::apply(&self.client, &path, &self.manager, &planned.object).await {
+            match request::apply(&self.client, &path, &self.manager, &desired).await {
                 // A definition that is established may be unknown to the endpoint for a moment.
                 Err(error)
                     if error.is_not_found()
@@ -392,16 +294,20 @@ impl Applier {
     }
 }
 
-fn settle_namespace(object: &mut Value, id: &mut ObjectId, resource: &Resource, default: &str) {
-    let Some(metadata) = object::metadata_mut(object) else {
-        return;
-    };
-    if !resource.namespaced {
-        metadata.remove("namespace");
-        id.namespace.clear();
-    } else if id.namespace.is_empty() {
-        metadata.insert("namespace".into(), Value::String(default.to_owned()));
-        id.namespace = default.to_owned();
+/// The object as it is applied: with the labels of its first owner where that still applies it.
+fn labelled<'a>(
+    planned: &'a Planned,
+    live: Option<&Value>,
+    owner: &Owner,
+    shared: &(dyn Fn(&ObjectId, &Owner) -> bool + Sync),
+) -> Cow<'a, Value> {
+    match live.and_then(Owner::of) {
+        Some(first) if first != *owner && shared(&planned.id, &first) => {
+            let mut object = planned.object.clone();
+            object::set_labels(&mut object, first.labels());
+            Cow::Owned(object)
+        }
+        _ => Cow::Borrowed(&planned.object),
     }
 }
 
@@ -427,31 +333,35 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::mapper::Resource;
 
     #[test]
-    fn namespaces_follow_the_scope() {
-        let namespaced = Resource {
-            plural: "services".into(),
-            namespaced: true,
+    fn a_shared_object_keeps_its_first_owner() {
+        let owner = |name: &str| Owner {
+            name: name.into(),
+            namespace: "flux-system".into(),
         };
-        let cluster = Resource {
-            plural: "namespaces".into(),
-            namespaced: false,
+        let mut object =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "foo"}});
+        let (mut live, id) = (object.clone(), object::id(&object).unwrap());
+        object::set_labels(&mut object, owner("second").labels());
+        object::set_labels(&mut live, owner("first").labels());
+        let planned = Planned {
+            id,
+            gvk: Gvk::of(&object).unwrap(),
+            resource: Resource {
+                plural: "namespaces".into(),
+                namespaced: false,
+            },
+            object,
         };
-        for (namespace, resource, want) in [
-            ("", &namespaced, "apps"),
-            ("other", &namespaced, "other"),
-            ("", &cluster, ""),
-            ("other", &cluster, ""),
+        for (live, is_shared, want) in [
+            (None, true, "second"),
+            (Some(&live), true, "first"),
+            (Some(&live), false, "second"),
         ] {
-            let mut object = json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}});
-            if !namespace.is_empty() {
-                object["metadata"]["namespace"] = json!(namespace);
-            }
-            let mut id = object::id(&object).unwrap();
-            settle_namespace(&mut object, &mut id, resource, "apps");
-            assert_eq!(id.namespace, want);
-            assert_eq!(object::namespace(&object), want);
+            let found = labelled(&planned, live, &owner("second"), &|_, _| is_shared);
+            assert_eq!(Owner::of(&found), Some(owner(want)));
         }
     }
 

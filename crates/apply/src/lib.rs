@@ -13,6 +13,7 @@
 //! | [`normalize`] | what is done to an object before it is applied |
 //! | [`rules`] | the annotations by which users steer apply and prune |
 //! | [`stages`] | the order of things |
+//! | [`plan`] | what will be applied, settled before anything is |
 //! | [`applier`] | applying a set of objects |
 //! | [`prune`] | deleting what is no longer wanted |
 //! | [`health`] | whether an object has reached its desired state |
@@ -24,12 +25,14 @@ pub mod managers;
 pub mod mapper;
 pub mod normalize;
 pub mod object;
+pub mod plan;
 pub mod prune;
 pub mod request;
 pub mod rules;
 pub mod stages;
 pub mod wait;
 
-pub use applier::{Applier, Options, Outcome};
+pub use applier::{Applier, Outcome};
 pub use mapper::Mapper;
 pub use object::Owner;
+pub use plan::{Options, Plan};

@@ -27,6 +27,15 @@ impl Owner {
         ]
     }
 
+    /// The owner that an object's labels name, if any.
+    pub fn of(object: &Value) -> Option<Self> {
+        let labels = string_map(object, "labels");
+        Some(Self {
+            name: labels.get(names::OWNER_NAME_LABEL)?.clone(),
+            namespace: labels.get(names::OWNER_NAMESPACE_LABEL)?.clone(),
+        })
+    }
+
     /// Whether `labels` say that this owner applied the object.
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
         self.labels()

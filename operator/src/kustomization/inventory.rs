@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceInventory, ResourceRef};
+use flux_apply::Owner;
 use flux_apply::applier::Failure;
 use flux_apply::prune::Entry;
 use kube::{Api, ResourceExt};
@@ -70,27 +71,36 @@ pub async fn write(
 }
 
 /// What the inventories of other Kustomizations hold.
-pub struct Claims(BTreeMap<String, String>);
+pub struct Claims(BTreeMap<String, Vec<Key>>);
 
 impl Claims {
     /// The claims of all but one; a Kustomization that is being deleted claims nothing.
     pub fn of_others(key: &Key, context: &Context) -> Self {
-        let mut claims = BTreeMap::new();
+        let mut claims: BTreeMap<String, Vec<Key>> = BTreeMap::new();
         for other in context.stores.kustomizations.state() {
-            if Key::of(&*other) == *key || other.metadata.deletion_timestamp.is_some() {
+            let name = Key::of(&*other);
+            if name == *key || other.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let name = format!("Kustomization/{}", Key::of(&*other));
             for entry in other.status.iter().flat_map(entries) {
-                claims.insert(entry.id, name.clone());
+                claims.entry(entry.id).or_default().push(name.clone());
             }
         }
         Self(claims)
     }
 
-    /// Who else applies an object.
+    /// Who else applies an object, in words.
     pub fn claimant(&self, id: &ObjectId) -> Option<String> {
-        self.0.get(&id.to_string()).cloned()
+        let key = self.0.get(&id.to_string())?.first()?;
+        Some(format!("Kustomization/{key}"))
+    }
+
+    /// Whether a certain other owner applies an object.
+    pub fn has(&self, id: &ObjectId, owner: &Owner) -> bool {
+        let key = Key::new(&owner.namespace, &owner.name);
+        self.0
+            .get(&id.to_string())
+            .is_some_and(|keys| keys.contains(&key))
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use flux_api::names::{self, reason};
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions, go_string};
-use flux_apply::applier::{Action, Plan};
-use flux_apply::{Options, Owner, object};
+use flux_apply::applier::Action;
+use flux_apply::{Options, Owner, Plan, object};
 use flux_build::{BuildOptions, Object};
 use kube_runtime::reflector::ObjectRef;
 
@@ -194,7 +194,9 @@ impl<'a> Run<'a> {
         let intended = inventory::union(&plan.inventory(), &before);
         self.write_intended(&plan, intended).await?;
         let after = plan.inventory();
-        let outcome = self.context.applier.apply(plan, &options).await;
+        let claims = inventory::Claims::of_others(&self.key, self.context);
+        let shared = |id: &ObjectId, owner: &Owner| claims.has(id, owner);
+        let outcome = self.context.applier.apply(plan, &options, &shared).await;
         self.note_changes(&outcome.changes);
         let (lines, fresh) =
             warnings::merge(&self.status.conditions, &outcome, |id| origins.of_id(id));

@@ -1,0 +1,172 @@
+//! What will be applied: identity, scope and namespace of every object, settled before the first
+//! request that changes something.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use flux_api::inventory::{ObjectId, ResourceRef};
+use serde_json::Value;
+
+use crate::applier::{Applier, Failure};
+use crate::mapper::{self, Resource};
+use crate::object::{self, Gvk, Owner};
+use crate::{normalize, request};
+
+/// How objects are applied.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// On whose behalf.
+    pub owner: Owner,
+    /// Delete and create again what cannot be changed in place.
+    pub force: bool,
+    /// Where objects go that name no namespace.
+    pub default_namespace: String,
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// How long to wait for new definitions to be served.
+    pub definition_timeout: Duration,
+}
+
+/// An object that is ready to be applied.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Its identity, with the namespace settled.
+    pub id: ObjectId,
+    /// Group, version and kind.
+    pub gvk: Gvk,
+    /// Where it lives.
+    pub resource: Resource,
+    /// What is applied.
+    pub object: Value,
+}
+
+impl Planned {
+    /// The URL path of the object.
+    pub fn path(&self) -> String {
+        request::path(&self.gvk, &self.resource, &self.id.namespace, &self.id.name)
+    }
+}
+
+/// What will be applied, and what cannot be.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Objects to apply.
+    pub objects: Vec<Planned>,
+    /// Objects that cannot even be tried.
+    pub failures: Vec<Failure>,
+}
+
+impl Plan {
+    /// The inventory that this plan intends.
+    pub fn inventory(&self) -> Vec<ResourceRef> {
+        self.objects
+            .iter()
+            .map(|p| ResourceRef {
+                id: p.id.to_string(),
+                v: p.gvk.version.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Applier {
+    /// Settles identity, scope and namespace of every object and brings it into the form that is
+    /// applied. What cannot be planned is a failure of that object alone.
+    ///
+    /// # Errors
+    /// When the API server's discovery cannot be read.
+    pub async fn plan(&self, objects: Vec<Value>, options: &Options) -> Result<Plan, kube::Error> {
+        let announced: HashMap<Gvk, Resource> = objects
+            .iter()
+            .filter(|o| o["kind"] == "CustomResourceDefinition")
+            .flat_map(mapper::served_by)
+            .collect();
+        let mut plan = Plan::default();
+        let mut seen = HashSet::new();
+        for mut object in objects {
+            let (Some(gvk), Some(mut id)) = (Gvk::of(&object), object::id(&object)) else {
+                continue;
+            };
+            let resource = match announced.get(&gvk) {
+                Some(resource) => Some(resource.clone()),
+                None => self.mapper.resource(&gvk).await?,
+            };
+            let Some(resource) = resource else {
+                plan.failures.push(Failure {
+                    reason: "NoMatch".into(),
+                    message: format!(
+                        "the cluster does not serve kind \"{}\" of {}; install its CustomResourceDefinition first, or correct apiVersion and kind",
+                        gvk.kind,
+                        gvk.api_version()
+                    ),
+                    id,
+                });
+                continue;
+            };
+            normalize::normalize(&mut object, &options.owner);
+            settle_namespace(&mut object, &mut id, &resource, &options.default_namespace);
+            if seen.insert(id.clone()) {
+                plan.objects.push(Planned {
+                    id,
+                    gvk,
+                    resource,
+                    object,
+                });
+            } else {
+                plan.failures.push(Failure {
+                    reason: "Duplicate".into(),
+                    message: "it is defined more than once; keep one of the manifests".into(),
+                    id,
+                });
+            }
+        }
+        Ok(plan)
+    }
+}
+
+fn settle_namespace(object: &mut Value, id: &mut ObjectId, resource: &Resource, default: &str) {
+    let Some(metadata) = object::metadata_mut(object) else {
+        return;
+    };
+    if !resource.namespaced {
+        metadata.remove("namespace");
+        id.namespace.clear();
+    } else if id.namespace.is_empty() {
+        metadata.insert("namespace".into(), Value::String(default.to_owned()));
+        id.namespace = default.to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn namespaces_follow_the_scope() {
+        let namespaced = Resource {
+            plural: "services".into(),
+            namespaced: true,
+        };
+        let cluster = Resource {
+            plural: "namespaces".into(),
+            namespaced: false,
+        };
+        for (namespace, resource, want) in [
+            ("", &namespaced, "apps"),
+            ("other", &namespaced, "other"),
+            ("", &cluster, ""),
+            ("other", &cluster, ""),
+        ] {
+            let mut object = json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}});
+            if !namespace.is_empty() {
+                object["metadata"]["namespace"] = json!(namespace);
+            }
+            let mut id = object::id(&object).unwrap();
+            settle_namespace(&mut object, &mut id, resource, "apps");
+            assert_eq!(id.namespace, want);
+            assert_eq!(object::namespace(&object), want);
+        }
+    }
+}
