@@ -28,8 +28,22 @@ pub(crate) fn documents(file: &str, content: &[u8]) -> Result<Vec<yaml::Document
         file: file.to_owned(),
         line: error.line,
         column: error.column,
-        message: error.message,
+        message: format!("{}{}", error.message, heredoc_hint(text, error.line)),
     })
+}
+
+/// The most common stray line in a manifest that was typed into a shell: the word that should have
+/// ended a here-document and, being indented, did not.
+fn heredoc_hint(text: &str, line: usize) -> &'static str {
+    const WORDS: &[&str] = &["EOF", "EOT", "EOL", "END"];
+    let at = |line: usize| text.lines().nth(line).map_or("", str::trim);
+    // The parser may notice only on the following line.
+    let stray = |line: usize| WORDS.contains(&at(line));
+    if stray(line.saturating_sub(1)) || stray(line.saturating_sub(2)) {
+        "; it looks like the end of a here-document that was taken for content: remove that line, and close here-documents at the start of a line"
+    } else {
+        ""
+    }
 }
 
 /// The objects of a file, in kustomize's order: the items of a list come after the other
@@ -252,6 +266,15 @@ mod tests {
             objects("a", b"\xff"),
             Err(BuildError::Encoding { .. })
         ));
+    }
+
+    #[test]
+    fn the_end_of_a_here_document_is_recognised() {
+        let text = "kind: Service\nspec:\n  ports:\n  - port: 8080\n    EOF\n";
+        assert!(heredoc_hint(text, 5).contains("here-document"));
+        assert!(heredoc_hint(text, 6).contains("here-document"));
+        assert_eq!(heredoc_hint(text, 3), "");
+        assert_eq!(heredoc_hint("", 1), "");
     }
 
     #[test]

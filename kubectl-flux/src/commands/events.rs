@@ -121,7 +121,7 @@ async fn show(view: &View<'_>, cluster: &Cluster, context: &Context) -> Result<(
         });
         return Ok(());
     }
-    events.sort_by_key(rows::last_seen);
+    events.sort_by_key(rows::order);
     output::data(&view.table(&events).render(true))
 }
 
@@ -151,7 +151,7 @@ async fn follow(view: &View<'_>, cluster: &Cluster, context: &Context) -> Result
                 }
                 continue;
             }
-            Ok(watcher::Event::InitDone) => backlog.sort_by_key(rows::last_seen),
+            Ok(watcher::Event::InitDone) => backlog.sort_by_key(rows::order),
             Ok(watcher::Event::Apply(event)) => {
                 if view.fits(&event) && is_new(&mut shown, &event) {
                     backlog.push(event);

@@ -80,6 +80,11 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
         &out.text,
         "foo/service.yaml:",
     );
+    walk.report.contains(
+        "and what the stray word is",
+        &out.text,
+        "end of a here-document",
+    );
     for app in BOTH {
         let service = walk.seed(&format!("service-{app}.yaml"))?;
         walk.write(APPS, &format!("{app}/service.yaml"), &service)?;

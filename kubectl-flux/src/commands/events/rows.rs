@@ -31,6 +31,14 @@ pub(super) fn row(event: &Event, now: Timestamp, with_namespace: bool) -> Vec<St
     row
 }
 
+/// The order of events: by the time they happened last, which the API server keeps in seconds, and
+/// by the order of their writing within a second.
+pub(super) fn order(event: &Event) -> (Option<Timestamp>, u64) {
+    let version = event.metadata.resource_version.as_deref();
+    let written = version.and_then(|v| v.parse().ok()).unwrap_or_default();
+    (last_seen(event), written)
+}
+
 /// When the event happened last; each API that writes events uses other fields.
 pub(super) fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event
@@ -134,6 +142,11 @@ mod tests {
     fn the_latest_time_sorts() {
         let early = event(json!({"lastTimestamp": "2024-04-27T09:00:00Z"}));
         let late = event(json!({"eventTime": "2024-04-27T09:30:00.000000Z"}));
-        assert!(last_seen(&early) < last_seen(&late));
+        assert!(order(&early) < order(&late));
+        let mut first = early.clone();
+        first.metadata.resource_version = Some("9".into());
+        let mut second = early;
+        second.metadata.resource_version = Some("10".into());
+        assert!(order(&first) < order(&second));
     }
 }
