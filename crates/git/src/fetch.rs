@@ -11,7 +11,7 @@ use crate::error::GitError;
 use crate::listing::Listing;
 use crate::mirror::{Mirror, local_ref};
 use crate::reference::{Picked, Reference};
-use crate::said::{Purpose, tidy};
+use crate::said::tidy;
 use crate::session::Session;
 use crate::transport::with_session;
 
@@ -66,7 +66,7 @@ fn attempt(
         Some(present) => present,
         None => with_session(session, || download(&repository, session, reference))?,
     };
-    let explain = |error: git2::Error| session.explain(Purpose::Read, &error);
+    let explain = |error: git2::Error| session.explain(&error);
     // Refs keep what was fetched reachable, and tell the server next time what we have.
     repository
         .reference(&local_ref(&picked.refname), picked.object, true, "fetch")
@@ -89,7 +89,7 @@ fn download(
     session: &Arc<Session>,
     reference: &Reference,
 ) -> Result<Picked, GitError> {
-    let explain = |error: git2::Error| session.explain(Purpose::Read, &error);
+    let explain = |error: git2::Error| session.explain(&error);
     let url = session.remote.url.to_string();
     let mut remote = repository
         .remote_anonymous(&session.remote.url.without_user())
@@ -183,7 +183,7 @@ fn download_commit(
     let options = &mut options(session, full_depth(repository));
     remote
         .download(&specs, Some(options))
-        .map_err(|error| session.explain(Purpose::Read, &error))?;
+        .map_err(|error| session.explain(&error))?;
     if has(repository, &picked) {
         return Ok(picked);
     }
@@ -191,6 +191,25 @@ fn download_commit(
         Some(branch) => format!(", in the history of branch '{branch}'"),
         None => ", in the history of its branches and tags".to_owned(),
     }))
+}
+
+/// Fetches a ref with all its history. Call with the mirror's writer lock held.
+pub(crate) fn history(
+    mirror: &Mirror,
+    session: &Arc<Session>,
+    refname: &str,
+) -> Result<(), GitError> {
+    let repository = mirror.open_or_create()?;
+    let spec = format!("+{refname}:{}", local_ref(refname));
+    with_session(session, || {
+        repository
+            .remote_anonymous(&session.remote.url.without_user())?
+            .download(
+                &[&spec],
+                Some(&mut options(session, full_depth(&repository))),
+            )
+    })
+    .map_err(|error| session.explain(&error))
 }
 
 /// A depth that gives complete history.
@@ -213,7 +232,7 @@ fn options(session: &Arc<Session>, depth: i32) -> FetchOptions<'static> {
 }
 
 /// Stops between two reads when the operation is over, and keeps what the server says.
-pub(crate) fn callbacks(session: &Arc<Session>) -> RemoteCallbacks<'static> {
+fn callbacks(session: &Arc<Session>) -> RemoteCallbacks<'static> {
     let mut callbacks = RemoteCallbacks::new();
     let watched = session.clone();
     callbacks.transfer_progress(move |_| watched.overdue().is_none());

@@ -11,6 +11,7 @@ use crate::auth::{self, AuthError, Login, Method};
 use crate::error::GitError;
 use crate::remote::Remote;
 use crate::said::{self, LIMIT, Purpose};
+use crate::sendpack::RECEIVE_PACK;
 
 /// How many redirects the first request of an operation may take.
 const REDIRECTS: usize = 5;
@@ -163,8 +164,8 @@ pub(crate) async fn rpc(
     send(request, remote, purpose_of(service)).await
 }
 
-pub(crate) fn purpose_of(service: &str) -> Purpose {
-    if service == "git-receive-pack" {
+fn purpose_of(service: &str) -> Purpose {
+    if service == RECEIVE_PACK {
         Purpose::Write
     } else {
         Purpose::Read

@@ -12,24 +12,30 @@ mod archive;
 mod auth;
 mod commit;
 mod compact;
+mod destination;
 mod dial;
 mod error;
 mod fetch;
 mod git;
+mod history;
 mod http;
 pub mod keys;
 mod listing;
 mod lsrefs;
 mod mirror;
+mod pack;
 mod pktline;
 mod push;
+mod receive;
 mod reference;
 mod remote;
 mod said;
+mod sendpack;
 mod session;
 mod ssh;
 mod transport;
 mod tree;
+mod wire;
 
 /// Host keys of SSH servers.
 pub mod hostkey {

@@ -2,8 +2,11 @@
 
 use git2::Oid;
 
+use crate::error::GitError;
 use crate::pktline::{self, Packet};
 use crate::reference::full_id;
+use crate::remote::Remote;
+use crate::said;
 
 /// One ref.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub(crate) struct Reader {
     listing: Listing,
     version: Option<u8>,
     format: Option<String>,
+    /// Of versions 0 and 1, separated by spaces.
+    capabilities: String,
     ls_refs: bool,
 }
 
@@ -102,8 +107,31 @@ impl Reader {
         self.listing
     }
 
+    /// The id of a ref that was kept.
+    pub(crate) fn tip(&self, name: &str) -> Option<Oid> {
+        self.listing.find(name).map(|found| found.id)
+    }
+
+    /// Whether a server of version 0 or 1 has a capability, with or without a value.
+    pub(crate) fn offers(&self, capability: &str) -> bool {
+        self.capabilities
+            .split(' ')
+            .any(|offered| offered.split('=').next() == Some(capability))
+    }
+
+    /// Only repositories with SHA-1 names are supported.
+    pub(crate) fn check_format(&self, remote: &Remote) -> Result<(), GitError> {
+        match self.format() {
+            "sha1" => Ok(()),
+            format => Err(GitError::ObjectFormat {
+                url: remote.url.to_string(),
+                format: said::tidy(format),
+            }),
+        }
+    }
+
     /// `sha1` unless the server says otherwise.
-    pub(crate) fn format(&self) -> &str {
+    fn format(&self) -> &str {
         self.format.as_deref().unwrap_or("sha1")
     }
 
@@ -188,6 +216,9 @@ impl Reader {
 
     fn v0(&mut self, line: &str) -> Step {
         let (line, capabilities) = line.split_once('\0').unwrap_or((line, ""));
+        if !capabilities.is_empty() {
+            capabilities.clone_into(&mut self.capabilities);
+        }
         for capability in capabilities.split(' ') {
             match capability.split_once('=') {
                 Some(("symref", target)) => {
@@ -228,13 +259,13 @@ impl Reader {
     }
 }
 
+/// How we introduce ourselves.
+pub(crate) const AGENT: &str = concat!("agent=flux-git/", env!("CARGO_PKG_VERSION"));
+
 /// The version 2 request for refs with certain prefixes.
 pub(crate) fn request(prefixes: &[String]) -> Vec<u8> {
     let mut out = pktline::line("command=ls-refs");
-    out.extend(pktline::line(concat!(
-        "agent=flux-git/",
-        env!("CARGO_PKG_VERSION")
-    )));
+    out.extend(pktline::line(AGENT));
     out.extend_from_slice(pktline::DELIMITER);
     out.extend(pktline::line("peel"));
     out.extend(pktline::line("symrefs"));
@@ -289,6 +320,9 @@ mod tests {
         let mut reader =
             Reader::new(&["HEAD".into(), "refs/heads/main".into(), "refs/tags/".into()]);
         assert_eq!(greet(&mut reader, &lines), Step::Done);
+        assert!(reader.offers("multi_ack") && reader.offers("object-format"));
+        assert!(!reader.offers("multi") && !reader.offers("sha1"));
+        assert_eq!(reader.tip("refs/heads/main").unwrap().to_string(), A);
         let listing = reader.into_listing();
         assert_eq!(listing.default_branch(), Some("main"));
         let names: Vec<_> = listing.refs.iter().map(|r| r.name.as_str()).collect();

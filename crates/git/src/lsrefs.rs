@@ -4,21 +4,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use reqwest::Response;
 
 use crate::error::GitError;
 use crate::http;
 use crate::listing::{self, Listing, Reader, Step};
-use crate::pktline::{Decoder, FLUSH, Packet};
+use crate::pktline::{FLUSH, Packet};
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
 use crate::ssh;
+use crate::wire::{Source, Wire};
 
 /// The program or service that lists refs.
-const UPLOAD_PACK: &str = "git-upload-pack";
-
-/// More than this many bytes of refs are not read: about a million refs.
-const MAX_BYTES: usize = 64 << 20;
+pub(crate) const UPLOAD_PACK: &str = "git-upload-pack";
 
 /// Lists the refs with one of the prefixes; all of them if there are none.
 ///
@@ -43,10 +40,10 @@ pub(crate) async fn list(
 
 async fn over_ssh(remote: &Remote, prefixes: &[String]) -> Result<Listing, GitError> {
     let channel = ssh::run(remote, UPLOAD_PACK, true).await?;
-    let mut wire = Wire::new(remote, Source::Ssh(channel));
+    let mut wire = Wire::new(remote, Purpose::Read, Source::Ssh(channel));
     let mut reader = Reader::new(prefixes);
     let result = exchange(remote, &mut wire, &mut reader, prefixes).await;
-    if let Source::Ssh(channel) = &mut wire.source {
+    if let Some(channel) = wire.channel() {
         if result.is_ok() {
             // Says goodbye: the server would report a hang-up otherwise.
             channel.send(Bytes::from_static(FLUSH)).await.ok();
@@ -67,14 +64,14 @@ async fn exchange(
     reader: &mut Reader,
     prefixes: &[String],
 ) -> Result<(), GitError> {
-    if wire.read(|packet| reader.greeting(packet)).await? == Step::Ask {
-        check_format(remote, reader)?;
-        if let Source::Ssh(channel) = &mut wire.source {
+    if read(wire, |packet| reader.greeting(packet)).await? == Step::Ask {
+        reader.check_format(remote)?;
+        if let Some(channel) = wire.channel() {
             channel.send(listing::request(prefixes).into()).await?;
         }
-        wire.read(|packet| reader.answer(packet)).await?;
+        read(wire, |packet| reader.answer(packet)).await?;
     }
-    check_format(remote, reader)
+    reader.check_format(remote)
 }
 
 async fn over_http(
@@ -86,8 +83,8 @@ async fn over_http(
     let ask = async |base: &str, mut reader: Reader| {
         let body = listing::request(prefixes);
         let response = http::rpc(client, remote, base, UPLOAD_PACK, body, true).await?;
-        let mut wire = Wire::new(remote, Source::Http(response));
-        wire.read(|packet| reader.answer(packet)).await?;
+        let mut wire = Wire::new(remote, Purpose::Read, Source::Http(response));
+        read(&mut wire, |packet| reader.answer(packet)).await?;
         Ok::<_, GitError>(reader.into_listing())
     };
     if speaks_v2.load(Ordering::Relaxed) {
@@ -101,10 +98,10 @@ async fn over_http(
         }
     }
     let (response, base) = http::info_refs(client, remote, UPLOAD_PACK, true).await?;
-    let mut wire = Wire::new(remote, Source::Http(response));
+    let mut wire = Wire::new(remote, Purpose::Read, Source::Http(response));
     let mut reader = Reader::new(prefixes);
-    let step = wire.read(|packet| reader.greeting(packet)).await?;
-    check_format(remote, &reader)?;
+    let step = read(&mut wire, |packet| reader.greeting(packet)).await?;
+    reader.check_format(remote)?;
     if step != Step::Ask {
         return Ok(reader.into_listing());
     }
@@ -115,85 +112,17 @@ async fn over_http(
     Ok(listing)
 }
 
-fn check_format(remote: &Remote, reader: &Reader) -> Result<(), GitError> {
-    match reader.format() {
-        "sha1" => Ok(()),
-        format => Err(GitError::ObjectFormat {
-            url: remote.url.to_string(),
-            format: said::tidy(format),
-        }),
-    }
-}
-
-enum Source {
-    Ssh(ssh::Channel),
-    Http(Response),
-}
-
-/// Frames from a connection.
-struct Wire<'a> {
-    remote: &'a Remote,
-    source: Source,
-    decoder: Decoder,
-    bytes: usize,
-}
-
-impl<'a> Wire<'a> {
-    fn new(remote: &'a Remote, source: Source) -> Self {
-        Self {
-            remote,
-            source,
-            decoder: Decoder::default(),
-            bytes: 0,
-        }
-    }
-
-    /// Feeds frames until one ends the section: returns [`Step::Ask`] or [`Step::Done`].
-    async fn read(&mut self, mut feed: impl FnMut(&Packet) -> Step) -> Result<Step, GitError> {
-        loop {
-            while let Some(packet) = self.decoder.next().map_err(|e| self.protocol(&e))? {
-                match feed(&packet) {
-                    Step::More => {}
-                    Step::Error(text) => {
-                        let unknown = || self.protocol(&said::tidy(&text));
-                        let meaning = said::meaning(self.remote, Purpose::Read, &text);
-                        return Err(meaning.unwrap_or_else(unknown));
-                    }
-                    Step::Garbage(text) => {
-                        return Err(self.protocol(&format!("unexpected '{}'", said::tidy(&text))));
-                    }
-                    step @ (Step::Ask | Step::Done) => return Ok(step),
-                }
-            }
-            let Some(chunk) = self.chunk().await? else {
-                return Err(self.protocol(&"the connection was closed before all refs were listed"));
-            };
-            self.bytes += chunk.len();
-            if self.bytes > MAX_BYTES {
-                return Err(self.protocol(&format!("more than {MAX_BYTES} bytes of refs")));
-            }
-            self.decoder.push(&chunk);
-        }
-    }
-
-    async fn chunk(&mut self) -> Result<Option<Bytes>, GitError> {
-        match &mut self.source {
-            Source::Ssh(channel) => {
-                tokio::time::timeout(self.remote.read_timeout(), channel.next())
-                    .await
-                    .map_err(|_| crate::session::silent(self.remote))
-            }
-            Source::Http(response) => response
-                .chunk()
-                .await
-                .map_err(|error| http::broken(self.remote, &error)),
-        }
-    }
-
-    fn protocol(&self, problem: &dyn std::fmt::Display) -> GitError {
-        GitError::Protocol {
-            host: self.remote.url.authority(),
-            problem: problem.to_string(),
+/// Feeds frames until one ends the section: returns [`Step::Ask`] or [`Step::Done`].
+async fn read(
+    wire: &mut Wire<'_>,
+    mut feed: impl FnMut(&Packet) -> Step,
+) -> Result<Step, GitError> {
+    loop {
+        let Some(packet) = wire.packet().await? else {
+            return Err(wire.protocol(&"the connection was closed before all refs were listed"));
+        };
+        if let Some(end) = wire.end(feed(&packet))? {
+            return Ok(end);
         }
     }
 }

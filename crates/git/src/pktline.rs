@@ -87,7 +87,12 @@ impl Decoder {
 
 /// A frame with a line of text; the newline is added.
 pub(crate) fn line(text: &str) -> Vec<u8> {
-    format!("{:04x}{text}\n", text.len() + 5).into_bytes()
+    data(&format!("{text}\n"))
+}
+
+/// A frame with a text as it is.
+pub(crate) fn data(text: &str) -> Vec<u8> {
+    format!("{:04x}{text}", text.len() + 4).into_bytes()
 }
 
 /// `0000`.
@@ -128,6 +133,7 @@ mod tests {
             assert_eq!(all(bytes).as_ref(), Ok(expected), "{bytes:?}");
         }
         assert_eq!(line("done"), b"0009done\n");
+        assert_eq!(super::data("done"), b"0008done");
     }
 
     #[test]

@@ -3,27 +3,39 @@
 //! New objects live in memory until the server has them, so that a push that is refused leaves
 //! nothing behind on disk.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use git2::{ErrorCode, Oid, PushOptions, Repository};
+use git2::Repository;
 
 use crate::commit::{self, Author, CommitContent, SigningKey};
+use crate::destination::{self, Action, Change};
 use crate::error::{BoxError, GitError};
 use crate::fetch::{self, Commit};
+use crate::history;
 use crate::mirror::Mirror;
+use crate::pack;
+use crate::receive::{Update, Verdict};
 use crate::reference::{Reference, full_id};
-use crate::said::{Purpose, suffix, tidy};
+use crate::said::{suffix, tidy};
+use crate::sendpack::ReceivePack;
 use crate::session::Session;
-use crate::transport::with_session;
 use crate::tree::Snapshot;
 
 /// Priority of the memory backend; libgit2's own have 1 and 2.
 const IN_MEMORY: i32 = 1000;
+
+/// The longest push option: well within a frame.
+const MAX_OPTION: usize = 32 << 10;
+
+/// Why a destination of a refspec is left alone.
+const DIVERGED: &str =
+    "it has commits that the new one does not contain; begin the refspec with '+' to overwrite it";
+
+/// Why options cannot be pushed.
+const NO_OPTIONS: &str = "the server does not take push options; remove them, or enable them there";
 
 /// Looks at files and says what to change; none if there is nothing to do. It is called again
 /// with newer files when others push in between.
@@ -36,7 +48,9 @@ pub struct Push {
     /// What the edit starts from, normally the branch that is checked out.
     pub base: Reference,
     /// The branch to push to. When it is not the base's branch, it always holds the base plus
-    /// one commit: it is overwritten by force, as Flux does it.
+    /// one commit, and is overwritten by force. Flux stacks commits on the branch's old head
+    /// instead, which then lags behind the base, conflicts with it, and repeats commits that were
+    /// merged long ago.
     pub branch: String,
     /// A second destination, for example `refs/heads/main:refs/heads/review`; its left side is
     /// always the new commit.
@@ -78,7 +92,8 @@ pub struct Pushed {
     pub message: String,
 }
 
-/// Fetches, edits, commits and pushes once. None when others pushed first. Blocking; call with the
+/// Fetches, edits, commits and pushes once. None when it has to be done again: others pushed
+/// first, or only now there is the history to tell whether they did. Blocking; call with the
 /// mirror's writer lock held.
 pub(crate) fn attempt(
     mirror: &Mirror,
@@ -117,6 +132,8 @@ pub(crate) fn attempt(
         None
     };
 
+    let destinations = destination::all(&push.branch, push.refspec.as_deref(), own_branch)?;
+    check_options(&push.options)?;
     let repository = mirror.open(remote)?;
     let damaged = |error: git2::Error| mirror.damage(remote, &error);
     let odb = repository.odb().map_err(damaged)?;
@@ -125,127 +142,124 @@ pub(crate) fn attempt(
         .find_commit(fetch::parse_id(&base.id)?)
         .map_err(damaged)?;
     let tree = parent.tree().map_err(damaged)?;
-    let Some(tree) = commit::edit_tree(&repository, &tree, &content.edits)? else {
+    let Some(edited) = commit::edit_tree(&repository, &tree, &content.edits)? else {
         return Ok(nothing(&base, &push.branch));
     };
-    if there.is_some_and(|tip| tip.tree == tree.to_string() && is_child(&repository, &tip, &base)) {
+    let on_base = |tip: &Commit| {
+        full_id(&tip.id)
+            .is_some_and(|tip| history::parents(&repository, tip).contains(&parent.id()))
+    };
+    if there.is_some_and(|tip| tip.tree == edited.to_string() && on_base(&tip)) {
         return Ok(nothing(&base, &push.branch));
     }
     let signing = push.signing.as_ref();
     let id = commit::create(
         &repository,
-        tree,
+        edited,
         &parent,
         &push.author,
         &content.message,
         signing,
     )?;
-    let specs = refspecs(push, id, own_branch);
-    match send(&repository, session, &specs, push)? {
-        false => Ok(None),
-        true => Ok(Some(Pushed {
+    let pack = pack::build(&repository, id, &parent).map_err(damaged)?;
+    let change = Change {
+        base: parent.id(),
+        refname: &base.refname,
+        id,
+        destinations: &destinations,
+    };
+    match send(&repository, session, push, &change, &pack)? {
+        Sent::Done => Ok(Some(Pushed {
             commit: Some(id.to_string()),
             base,
             branch: push.branch.clone(),
             message: content.message,
         })),
+        Sent::Overtaken => Ok(None),
+        Sent::Undecided => fetch::history(mirror, session, &base.refname).map(|()| None),
     }
 }
 
-/// Whether `tip` was made on top of `base`. The header is read as text: for a shallow commit
-/// libgit2 hides the parents.
-fn is_child(repository: &Repository, tip: &Commit, base: &Commit) -> bool {
-    let line = format!("parent {}", base.id);
-    full_id(&tip.id)
-        .and_then(|id| repository.find_commit(id).ok())
-        .is_some_and(|commit| {
-            commit
-                .raw_header()
-                .is_ok_and(|h| h.lines().any(|l| l == line))
-        })
-}
-
-fn refspecs(push: &Push, id: Oid, force: bool) -> Vec<String> {
-    let plus = if force { "+" } else { "" };
-    let mut specs = vec![format!("{plus}{id}:refs/heads/{}", push.branch)];
-    if let Some(refspec) = push.refspec.as_deref().filter(|spec| !spec.is_empty()) {
-        let plus = if refspec.starts_with('+') { "+" } else { "" };
-        let dest = refspec
-            .rsplit(':')
-            .next()
-            .unwrap_or(refspec)
-            .trim_start_matches('+');
-        let dest = if dest.starts_with("refs/") {
-            dest.to_owned()
-        } else {
-            format!("refs/heads/{dest}")
-        };
-        specs.push(format!("{plus}{id}:{dest}"));
+/// Options are lines to the server.
+fn check_options(options: &[String]) -> Result<(), GitError> {
+    let bad = |option: &&String| option.len() > MAX_OPTION || option.contains(['\n', '\0']);
+    match options.iter().find(bad) {
+        Some(option) => Err(GitError::Reference(format!(
+            "push option '{}' is not one line of at most {MAX_OPTION} bytes",
+            tidy(option)
+        ))),
+        None => Ok(()),
     }
-    specs
 }
 
-/// Statuses of a server that mean: the branch is not what we thought.
-const OVERTAKEN: &[&str] = &[
-    "non-fast-forward",
-    "fetch first",
-    "stale info",
-    "cannot lock ref",
-    "failed to lock",
-    "failed to update ref",
-    "incorrect old value",
-    "reference already exists",
-];
+/// What came of sending.
+enum Sent {
+    Done,
+    /// Others were faster.
+    Overtaken,
+    /// Only more history can tell whether commits of others would be lost.
+    Undecided,
+}
 
-/// Pushes. False when others were faster.
+/// Pushes, if the server's refs are as we think.
 fn send(
     repository: &Repository,
-    session: &Arc<Session>,
-    specs: &[String],
+    session: &Session,
     push: &Push,
-) -> Result<bool, GitError> {
-    let refused = Rc::new(RefCell::new(None));
-    let mut callbacks = fetch::callbacks(session);
-    let note = refused.clone();
-    callbacks.push_update_reference(move |_, status| {
-        if let Some(status) = status {
-            note.borrow_mut().get_or_insert_with(|| status.to_owned());
-        }
-        Ok(())
-    });
-    let heard = session.clone();
-    callbacks.sideband_progress(move |text| {
-        heard.hear(text);
-        heard.overdue().is_none()
-    });
-    let mut options = PushOptions::new();
-    options.remote_callbacks(callbacks);
-    let extra: Vec<&str> = push.options.iter().map(String::as_str).collect();
-    if !extra.is_empty() {
-        options.remote_push_options(&extra);
-    }
-    let url = session.remote.url.without_user();
-    let result = with_session(session, || {
-        repository
-            .remote_anonymous(&url)?
-            .push(specs, Some(&mut options))
-    });
-    match result {
-        Ok(()) => {}
-        Err(error) if error.code() == ErrorCode::NotFastForward => return Ok(false),
-        Err(error) => return Err(session.explain(Purpose::Write, &error)),
-    }
-    let Some(status) = refused.borrow_mut().take() else {
-        return Ok(true);
-    };
-    let lower = status.to_lowercase();
-    if OVERTAKEN.iter().any(|text| lower.contains(text)) {
-        return Ok(false);
-    }
-    Err(GitError::PushRejected {
-        branch: push.branch.clone(),
+    change: &Change<'_>,
+    pack: &[u8],
+) -> Result<Sent, GitError> {
+    let rejected = |branch: &str, problem: &str| GitError::PushRejected {
+        branch: branch.to_owned(),
         url: session.remote.url.to_string(),
-        problem: tidy(&status),
+        problem: tidy(problem),
         said: suffix(&session.said()),
-    })
+    };
+    let names: Vec<String> = change
+        .destinations
+        .iter()
+        .map(|destination| destination.name.clone())
+        .collect();
+    let server = ReceivePack::connect(session, &names)?;
+    let mut updates = Vec::new();
+    for destination in change.destinations {
+        let name = &destination.name;
+        let tip = server.tip(name);
+        let contains = |tip| history::contains(repository, change.base, tip);
+        match change.action(destination, tip, contains) {
+            Action::Nothing => {}
+            Action::Update => updates.push(Update {
+                name: name.clone(),
+                old: tip,
+                new: change.id,
+            }),
+            Action::Overtaken => {
+                server.leave();
+                return Ok(Sent::Overtaken);
+            }
+            Action::Diverged if repository.is_shallow() && !change.refname.is_empty() => {
+                server.leave();
+                return Ok(Sent::Undecided);
+            }
+            Action::Diverged => {
+                server.leave();
+                let branch = name.strip_prefix("refs/heads/").unwrap_or(name);
+                return Err(rejected(branch, DIVERGED));
+            }
+        }
+    }
+    if updates.is_empty() {
+        server.leave();
+        return Ok(Sent::Done);
+    }
+    if !push.options.is_empty() && !server.takes_options() {
+        server.leave();
+        return Err(rejected(&push.branch, NO_OPTIONS));
+    }
+    let report = server.send(&updates, &push.options, pack)?;
+    match report.verdict(&updates, &session.said()) {
+        Verdict::Done => Ok(Sent::Done),
+        Verdict::Overtaken => Ok(Sent::Overtaken),
+        Verdict::Refused(status) => Err(rejected(&push.branch, &status)),
+    }
 }

@@ -15,7 +15,7 @@ use crate::error::GitError;
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
 
-/// Shared by the transports of one libgit2 call.
+/// Shared by the steps of one operation, and by the transports of its libgit2 calls.
 pub(crate) struct Session {
     pub(crate) remote: Remote,
     /// For http(s) remotes.
@@ -103,8 +103,8 @@ impl Session {
         *self.notes() = Notes::default();
     }
 
-    /// Turns an error of libgit2 into ours.
-    pub(crate) fn explain(&self, purpose: Purpose, error: &git2::Error) -> GitError {
+    /// Turns an error of libgit2, which fetches, into ours.
+    pub(crate) fn explain(&self, error: &git2::Error) -> GitError {
         let (failure, said) = {
             let mut notes = self.notes();
             (notes.failure.take(), notes.said.clone())
@@ -115,7 +115,7 @@ impl Session {
         let text = error.message();
         // An ERR packet.
         let told = text.strip_prefix("remote error: ").unwrap_or_default();
-        let meaning = |text: &str| said::meaning(&self.remote, purpose, text);
+        let meaning = |text: &str| said::meaning(&self.remote, Purpose::Read, text);
         if let Some(meaning) = meaning(told).or_else(|| meaning(&said)) {
             return meaning;
         }

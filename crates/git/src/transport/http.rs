@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Buf as _, Bytes};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 
-use super::{program, report};
+use super::{is_listing, report};
 use crate::error::GitError;
 use crate::http;
+use crate::lsrefs::UPLOAD_PACK;
 use crate::session::Session;
 
 pub(super) struct Http {
@@ -35,7 +36,7 @@ impl SmartSubtransport for Http {
         Ok(Box::new(Stream {
             session: self.session.clone(),
             base: self.base.clone(),
-            service,
+            listing: is_listing(service)?,
             body: Vec::new(),
             response: None,
             rest: Bytes::new(),
@@ -50,7 +51,8 @@ impl SmartSubtransport for Http {
 struct Stream {
     session: Arc<Session>,
     base: Arc<Mutex<Option<String>>>,
-    service: Service,
+    /// Whether this is the request for the list of refs.
+    listing: bool,
     /// Written, but not sent yet: the request is sent by the first read.
     body: Vec<u8>,
     response: Option<reqwest::Response>,
@@ -64,16 +66,15 @@ impl Stream {
         let remote = &session.remote;
         let client = session.http.as_ref().ok_or(GitError::Cancelled)?;
         let lock = || self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        let (program, listing) = program(self.service);
-        if listing {
+        if self.listing {
             let (response, base) =
-                session.block_on(http::info_refs(client, remote, program, false))?;
+                session.block_on(http::info_refs(client, remote, UPLOAD_PACK, false))?;
             *lock() = Some(base);
             return Ok(response);
         }
         let base = lock().clone().unwrap_or_else(|| remote.url.without_user());
         let body = std::mem::take(&mut self.body);
-        session.block_on(http::rpc(client, remote, &base, program, body, false))
+        session.block_on(http::rpc(client, remote, &base, UPLOAD_PACK, body, false))
     }
 
     fn fill(&mut self) -> Result<(), GitError> {

@@ -1,4 +1,4 @@
-//! The transports that libgit2 uses: ssh and smart HTTP on our own clients.
+//! The transports that libgit2 fetches with: ssh and smart HTTP on our own clients.
 //!
 //! libgit2 knows transports by URL scheme for the whole process and hands the factory nothing but
 //! the remote. The session of the call in progress is therefore a thread local, set around each
@@ -89,13 +89,15 @@ fn prepare() -> Result<(), git2::Error> {
     Ok(())
 }
 
-/// The program or HTTP service behind a service, and whether it is its listing of refs.
-fn program(service: Service) -> (&'static str, bool) {
+/// Whether a service is the listing of refs. libgit2 only fetches here: pushes are
+/// [`crate::sendpack`]'s.
+fn is_listing(service: Service) -> Result<bool, git2::Error> {
     match service {
-        Service::UploadPackLs => ("git-upload-pack", true),
-        Service::UploadPack => ("git-upload-pack", false),
-        Service::ReceivePackLs => ("git-receive-pack", true),
-        Service::ReceivePack => ("git-receive-pack", false),
+        Service::UploadPackLs => Ok(true),
+        Service::UploadPack => Ok(false),
+        Service::ReceivePackLs | Service::ReceivePack => {
+            Err(git2::Error::from_str("this transport does not push"))
+        }
     }
 }
 

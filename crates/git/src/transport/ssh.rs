@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 
-use super::{program, report};
+use super::{is_listing, report};
+use crate::lsrefs::UPLOAD_PACK;
 use crate::session::Session;
 use crate::ssh::{self, Channel};
 
@@ -26,11 +27,11 @@ impl SmartSubtransport for Ssh {
         _url: &str,
         service: Service,
     ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
-        let (program, _) = program(service);
+        is_listing(service)?;
         let session = self.session.clone();
         // The steps inside have their own limits.
         let channel = session
-            .block_on(ssh::run(&session.remote, program, false))
+            .block_on(ssh::run(&session.remote, UPLOAD_PACK, false))
             .map_err(|error| git2::Error::from_str(&report(&session, error).to_string()))?;
         Ok(Box::new(Stream {
             session,

@@ -11,13 +11,13 @@ fn main_branch() -> Reference {
     Reference::Branch("main".to_owned())
 }
 
-fn remote(url: &str, pairs: &[(&str, &str)]) -> Remote {
+pub(crate) fn remote(url: &str, pairs: &[(&str, &str)]) -> Remote {
     let url = GitUrl::parse(url).unwrap();
     let auth = Auth::from_secret(&url, &secret(pairs)).unwrap();
     Remote::new(url, auth, TIMEOUT)
 }
 
-const GOOD: &[(&str, &str)] = &[("username", LOGIN.0), ("password", LOGIN.1)];
+pub(crate) const GOOD: &[(&str, &str)] = &[("username", LOGIN.0), ("password", LOGIN.1)];
 
 #[tokio::test]
 async fn resolves_fetches_and_pushes() {

@@ -11,6 +11,7 @@ mod http;
 mod proxy;
 mod push;
 mod refs;
+mod sendpack;
 mod ssh;
 mod support;
 mod trees;

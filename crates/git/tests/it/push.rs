@@ -14,7 +14,7 @@ use flux_git::{
 use crate::support::sshd::{Access, Sshd};
 use crate::support::{Client, Repo, run, secret};
 
-fn push(branch: &str, edit: Edit) -> Push {
+pub(crate) fn push(branch: &str, edit: Edit) -> Push {
     Push {
         base: Reference::Branch("main".to_owned()),
         branch: branch.to_owned(),
@@ -32,7 +32,7 @@ fn push(branch: &str, edit: Edit) -> Push {
 }
 
 /// Appends a line to `apps/a.yaml`, unless it is there.
-fn append(line: &'static str) -> Edit {
+pub(crate) fn append(line: &'static str) -> Edit {
     Box::new(move |files| {
         let path = "apps/a.yaml".to_owned();
         let text = String::from_utf8(files[&path].to_vec())?;
@@ -335,4 +335,31 @@ async fn signed_commits_satisfy_git() {
         ],
         &repo.bare(),
     );
+}
+
+#[tokio::test]
+async fn commits_between_two_fetches_do_not_hinder_a_push() {
+    let repo = Repo::new();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    let client = Client::new();
+    let main = Reference::Branch("main".to_owned());
+    client.git.fetch(&remote, &main).await.unwrap();
+    for number in ["1", "2"] {
+        repo.commit(&[("n", number)], "by a person");
+        repo.commit(&[("n", &format!("{number}b"))], "by a person");
+        client.git.fetch(&remote, &main).await.unwrap();
+        let line = if number == "1" { "x: 1" } else { "y: 1" };
+        let pushed = client
+            .git
+            .commit_and_push(&remote, push("main", append(line)))
+            .await
+            .unwrap();
+        assert!(pushed.commit.is_some());
+        repo.git(&["fetch", "-q", "../bare", "main"]);
+        repo.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
+    }
 }

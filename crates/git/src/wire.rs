@@ -1,0 +1,120 @@
+//! Frames from a Git service, whichever transport they come over.
+
+use bytes::Bytes;
+use reqwest::Response;
+
+use crate::error::GitError;
+use crate::http;
+use crate::listing::Step;
+use crate::pktline::{Decoder, Packet};
+use crate::remote::Remote;
+use crate::said::{self, Purpose};
+use crate::ssh::Channel;
+
+/// More than this many bytes of frames are not read: about a million refs.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Where the bytes come from.
+pub(crate) enum Source {
+    Ssh(Channel),
+    Http(Response),
+}
+
+/// A connection, cut into frames.
+pub(crate) struct Wire<'a> {
+    remote: &'a Remote,
+    purpose: Purpose,
+    source: Source,
+    decoder: Decoder,
+    bytes: usize,
+}
+
+impl<'a> Wire<'a> {
+    pub(crate) fn new(remote: &'a Remote, purpose: Purpose, source: Source) -> Self {
+        Self {
+            remote,
+            purpose,
+            source,
+            decoder: Decoder::default(),
+            bytes: 0,
+        }
+    }
+
+    /// The command over ssh; none over HTTP, where an answer cannot be answered.
+    pub(crate) fn channel(&mut self) -> Option<&mut Channel> {
+        match &mut self.source {
+            Source::Ssh(channel) => Some(channel),
+            Source::Http(_) => None,
+        }
+    }
+
+    /// The next frame; none when the server has closed the connection.
+    pub(crate) async fn packet(&mut self) -> Result<Option<Packet>, GitError> {
+        loop {
+            if let Some(packet) = self.buffered()? {
+                return Ok(Some(packet));
+            }
+            if !self.fill().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next frame if all of it has arrived.
+    pub(crate) fn buffered(&mut self) -> Result<Option<Packet>, GitError> {
+        let packet = self.decoder.next();
+        packet.map_err(|error| self.protocol(&error))
+    }
+
+    /// Waits for more bytes; false at their end.
+    pub(crate) async fn fill(&mut self) -> Result<bool, GitError> {
+        let Some(chunk) = self.chunk().await? else {
+            return Ok(false);
+        };
+        self.bytes += chunk.len();
+        if self.bytes > MAX_BYTES {
+            return Err(self.protocol(&format!("more than {MAX_BYTES} bytes of refs")));
+        }
+        self.decoder.push(&chunk);
+        Ok(true)
+    }
+
+    /// Whether a reader of refs has come to an end, or how it failed.
+    pub(crate) fn end(&self, step: Step) -> Result<Option<Step>, GitError> {
+        match step {
+            Step::More => Ok(None),
+            Step::Ask | Step::Done => Ok(Some(step)),
+            Step::Error(text) => Err(self.refusal(&text)),
+            Step::Garbage(text) => {
+                Err(self.protocol(&format!("unexpected '{}'", said::tidy(&text))))
+            }
+        }
+    }
+
+    /// What a text means by which the server ends the conversation.
+    pub(crate) fn refusal(&self, text: &str) -> GitError {
+        said::meaning(self.remote, self.purpose, text)
+            .unwrap_or_else(|| self.protocol(&said::tidy(text)))
+    }
+
+    pub(crate) fn protocol(&self, problem: &dyn std::fmt::Display) -> GitError {
+        GitError::Protocol {
+            host: self.remote.url.authority(),
+            problem: problem.to_string(),
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, GitError> {
+        match &mut self.source {
+            Source::Ssh(channel) => {
+                tokio::time::timeout(self.remote.read_timeout(), channel.next())
+                    .await
+                    .map_err(|_| crate::session::silent(self.remote))
+            }
+            Source::Http(response) => response
+                .chunk()
+                .await
+                .map_err(|error| http::broken(self.remote, &error)),
+        }
+    }
+}
