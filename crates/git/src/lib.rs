@@ -1,5 +1,5 @@
 //! Git repositories for GitOps: mirrors on disk, refs, commits, artifacts and pushes, on libgit2
-//! with transports of our own (ssh by russh, http(s) by reqwest, both on ring).
+//! with transports and a send-pack of our own (ssh by russh, http(s) by reqwest, both on ring).
 //!
 //! [`Git`] is the entry: [`Git::resolve`] asks what a ref is now, [`Git::fetch`] brings it into
 //! the mirror, [`Git::files`] and [`Git::archive`] read a commit straight from the object
