@@ -12,6 +12,7 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::applier::Applier;
@@ -141,10 +142,8 @@ impl Applier {
                 loop {
                     match updates.try_next().await {
                         Ok(Some(Some(live))) => {
-                            let live = serde_json::to_value(&live).unwrap_or_default();
-                            if let status @ (Status::Current | Status::Failed(_)) =
-                                health::status(&live)
-                            {
+                            let status = judge(&live, &target.gvk);
+                            if matches!(status, Status::Current | Status::Failed(_)) {
                                 return (index, status);
                             }
                         }
@@ -173,6 +172,15 @@ impl Applier {
     }
 }
 
+/// Judges an object that a watch brought. Its first event comes from a list, whose items do not
+/// say of which kind they are.
+fn judge(live: &DynamicObject, gvk: &Gvk) -> Status {
+    let mut live = serde_json::to_value(live).unwrap_or_default();
+    live["apiVersion"] = Value::String(gvk.api_version());
+    live["kind"] = Value::String(gvk.kind.clone());
+    health::status(&live)
+}
+
 fn unhealthy(
     pending: Vec<(Target, Status)>,
     filter: impl Fn(&Status) -> bool,
@@ -182,4 +190,27 @@ fn unhealthy(
         .filter(|(_, s)| filter(s))
         .map(|(t, s)| (t.id, s))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn items_of_lists_are_judged_by_their_kind() {
+        let item = json!({"metadata": {"name": "web", "generation": 1}, "spec": {"replicas": 1}});
+        let item: DynamicObject = serde_json::from_value(item).unwrap();
+        let gvk = |group: &str, kind: &str| Gvk {
+            group: group.into(),
+            version: "v1".into(),
+            kind: kind.into(),
+        };
+        assert_eq!(
+            judge(&item, &gvk("apps", "Deployment")).name(),
+            "InProgress"
+        );
+        assert_eq!(judge(&item, &gvk("", "ConfigMap")), Status::Current);
+    }
 }
