@@ -25,8 +25,10 @@ use crate::VERSION;
 use crate::cli::Global;
 use crate::kind::Kind;
 
-/// Name under which the API server books our writes.
-const FIELD_MANAGER: &str = "kubectl-flux";
+/// Name under which the API server books our writes: that of Flux's command line. A name that begins
+/// with `kubectl` would not do: an apply from Git undoes what kubectl wrote by hand, our requests to
+/// reconcile among it.
+const FIELD_MANAGER: &str = "flux";
 /// Objects per page of a list: bounds what one answer costs the API server and us.
 const PAGE: u32 = 500;
 
