@@ -130,12 +130,22 @@ pub async fn run<K: Controlled>(
     let wakeups = futures::stream::unfold(wakeups, |mut wakeups| async move {
         wakeups.recv().await.map(|object| (object, wakeups))
     });
+    let (all, ending) = (readiness.clone(), stop.clone());
+    let begin = move |object, context| {
+        let (all, ending) = (all.clone(), ending.clone());
+        async move {
+            tokio::select! {
+                () = all.wait() => reconcile::<K>(object, context).await,
+                () = ending.cancelled() => Ok(Action::await_change()),
+            }
+        }
+    };
     let config = controller::Config::default().concurrency(context.args.concurrent);
     Controller::for_stream(stream, reader)
         .reconcile_on(wakeups)
         .with_config(config)
         .graceful_shutdown_on(stop.cancelled_owned())
-        .run(reconcile::<K>, on_error::<K>, context)
+        .run(begin, on_error::<K>, context)
         .for_each(|result| async move {
             match result {
                 Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -13,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
 use crate::metrics::Metrics;
@@ -25,25 +25,33 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
 }
 
 /// Whether the process is ready to be relied on: every kind has been listed once. Before that a
-/// dependant could be judged by a dependency that merely has not been seen yet.
+/// dependant could be judged by a dependency that merely has not been seen yet; no run begins.
 #[derive(Clone, Debug)]
-pub struct Readiness(Arc<AtomicUsize>);
+pub struct Readiness(Arc<watch::Sender<usize>>);
 
 impl Readiness {
     /// Not ready before `parts` parts have reported.
     pub fn of(parts: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(parts)))
+        Self(Arc::new(watch::Sender::new(parts)))
     }
 
     /// One part is ready. Each reports once.
     pub fn report(&self) {
-        if self.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+        self.0
+            .send_modify(|missing| *missing = missing.saturating_sub(1));
+        if self.is_ready() {
             tracing::info!("ready");
         }
     }
 
+    /// Waits until all parts are ready.
+    pub async fn wait(&self) {
+        // The sender lives as long as `self`: there is no other end than readiness.
+        let _ = self.0.subscribe().wait_for(|missing| *missing == 0).await;
+    }
+
     fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        *self.0.borrow() == 0
     }
 }
 
