@@ -1,8 +1,6 @@
 //! `spec.dependsOn`: waiting for other Kustomizations, by event.
 
-use std::sync::Arc;
-
-use flux_api::{Kustomization, conditions, names};
+use flux_api::{Condition, Kustomization, KustomizationStatus, conditions, names};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
@@ -31,10 +29,10 @@ pub fn check(object: &Kustomization, revision: &str, context: &Context) -> Resul
 fn judge(object: &Kustomization, dependency: &Kustomization, revision: &str) -> Result<(), String> {
     let status = dependency.status.clone().unwrap_or_default();
     let current = status.observed_generation == dependency.metadata.generation;
-    if !current || !conditions::is_true(&status.conditions, names::READY) {
+    if !current || !is_ready(&status) {
         let why = conditions::get(&status.conditions, names::READY)
             .filter(|ready| ready.status == "False")
-            .map(|ready| format!(": {}", ready.message))
+            .map(why)
             .unwrap_or_default();
         return Err(format!("is not ready{why}"));
     }
@@ -43,6 +41,15 @@ fn judge(object: &Kustomization, dependency: &Kustomization, revision: &str) -> 
         return Err("revision is not up to date".to_owned());
     }
     Ok(())
+}
+
+/// Why a dependency is not ready. One that waits itself is not quoted: two that wait for each other
+/// would quote each other without end.
+fn why(ready: &Condition) -> String {
+    match ready.reason == names::reason::DEPENDENCY_NOT_READY {
+        true => ": it waits for a dependency of its own".to_owned(),
+        false => format!(": {}", ready.message),
+    }
 }
 
 fn source_of(object: &Kustomization) -> (String, String, String) {
@@ -59,13 +66,38 @@ fn source_of(object: &Kustomization) -> (String, String, String) {
     )
 }
 
-/// Wakes the Kustomizations that depend on one that became ready, as long as they wait.
-pub fn wake_dependants(key: &Key, context: &Context) {
+/// Wakes the Kustomizations that depend on one whose run has ended: all of them when it is ready
+/// and that is news, else those that wait, so that they go on or say what they wait for now.
+///
+/// Whether one waits is known only after its status was written and came back by watch; one that
+/// looked a moment too early must not be missed.
+pub fn wake_dependants(
+    key: &Key,
+    before: &KustomizationStatus,
+    after: &KustomizationStatus,
+    context: &Context,
+) {
+    let (ready, news) = (is_ready(after), is_news(before, after));
+    if !ready && !news {
+        return;
+    }
     for dependant in context.stores.kustomizations.state() {
-        if depends_on(&dependant, key) && !is_ready(&dependant) {
+        let waits = !dependant.status.as_ref().is_some_and(is_ready);
+        if depends_on(&dependant, key) && (waits || (ready && news)) {
             context.triggers.kustomizations.wake(&Key::of(&*dependant));
         }
     }
+}
+
+/// Whether a status tells dependants something that the one before did not.
+fn is_news(before: &KustomizationStatus, after: &KustomizationStatus) -> bool {
+    let words = |status: &KustomizationStatus| {
+        let ready = conditions::get(&status.conditions, names::READY);
+        ready.map(|ready| (ready.status.clone(), ready.message.clone()))
+    };
+    words(before) != words(after)
+        || before.last_applied_revision != after.last_applied_revision
+        || before.observed_generation != after.observed_generation
 }
 
 fn depends_on(dependant: &Kustomization, key: &Key) -> bool {
@@ -78,9 +110,6 @@ fn depends_on(dependant: &Kustomization, key: &Key) -> bool {
     })
 }
 
-fn is_ready(object: &Arc<Kustomization>) -> bool {
-    object
-        .status
-        .as_ref()
-        .is_some_and(|status| conditions::is_true(&status.conditions, names::READY))
+fn is_ready(status: &KustomizationStatus) -> bool {
+    conditions::is_true(&status.conditions, names::READY)
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use flux_api::names;
 use flux_api::{Kustomization, KustomizationStatus};
+use kube_runtime::reflector::ObjectRef;
 
 use crate::conclusion::Verdict;
 use crate::context::Context;
@@ -70,10 +71,18 @@ impl Controlled for Kustomization {
         run.finish(verdict)
     }
 
-    fn concluded(&self, verdict: &Verdict, context: &Context) {
-        if verdict.is_ready() {
-            dependencies::wake_dependants(&Key::of(self), context);
-        }
+    fn concluded(&self, _: &Verdict, context: &Context) {
+        let Some(stored) = context
+            .stores
+            .kustomizations
+            .get(&ObjectRef::from_obj(self))
+        else {
+            return;
+        };
+        let (key, stored) = (Key::of(self), context.newest_of(stored));
+        let none = KustomizationStatus::default();
+        let [before, after] = [self, &*stored].map(|o| o.status.as_ref().unwrap_or(&none));
+        dependencies::wake_dependants(&key, before, after, context);
     }
 
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
