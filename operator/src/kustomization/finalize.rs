@@ -45,6 +45,7 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
         .applier
         .prune(obsolete.clone(), &owner, |id| claims.claimant(id))
         .await;
+    inventory::wake_heirs(&key, &obsolete, context);
     let mut lines: Vec<_> = pruned
         .changes
         .iter()

@@ -50,6 +50,14 @@ pub fn difference(old: &[ResourceRef], new: &[ResourceRef]) -> Vec<Entry> {
         .collect()
 }
 
+/// What a Kustomization has let go of between two statuses.
+pub fn left(before: &KustomizationStatus, after: &KustomizationStatus) -> Vec<Entry> {
+    if before.inventory == after.inventory {
+        return Vec::new();
+    }
+    difference(&entries(before), &entries(after))
+}
+
 /// Puts entries back whose deletion failed: the next run tries again.
 pub fn keep(status: &mut KustomizationStatus, failures: &[Failure], before: &[ResourceRef]) {
     let failed: BTreeSet<_> = failures.iter().map(|f| f.id.to_string()).collect();
@@ -82,6 +90,7 @@ impl Claims {
             if name == *key || other.metadata.deletion_timestamp.is_some() {
                 continue;
             }
+            let other = context.newest_of(other);
             for entry in other.status.iter().flat_map(entries) {
                 claims.entry(entry.id).or_default().push(name.clone());
             }
@@ -101,6 +110,23 @@ impl Claims {
         self.0
             .get(&id.to_string())
             .is_some_and(|keys| keys.contains(&key))
+    }
+}
+
+/// Wakes the Kustomizations that apply what `key` has let go of. Such an object carries the labels
+/// of its first owner; those who still apply it put their own on it, and may prune it later.
+pub fn wake_heirs(key: &Key, left: &[Entry], context: &Context) {
+    if left.is_empty() {
+        return;
+    }
+    let claims = Claims::of_others(key, context);
+    let heirs: BTreeSet<_> = left
+        .iter()
+        .filter_map(|entry| claims.0.get(&entry.id.to_string()))
+        .flatten()
+        .collect();
+    for heir in heirs {
+        context.triggers.kustomizations.wake(heir);
     }
 }
 

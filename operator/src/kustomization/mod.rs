@@ -83,6 +83,7 @@ impl Controlled for Kustomization {
         let none = KustomizationStatus::default();
         let [before, after] = [self, &*stored].map(|o| o.status.as_ref().unwrap_or(&none));
         dependencies::wake_dependants(&key, before, after, context);
+        inventory::wake_heirs(&key, &inventory::left(before, after), context);
     }
 
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
