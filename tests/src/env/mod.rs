@@ -167,6 +167,8 @@ impl Env {
         command
             .args(arguments)
             .envs(self.variables()?)
+            // Git server and registry have certificates of the sandbox's own authority.
+            .env("SSL_CERT_FILE", self.sandbox.ca_file())
             .current_dir(self.sandbox.dir());
         Ok(self
             .sandbox
