@@ -7,6 +7,7 @@
 )]
 
 mod admission;
+mod bad_input;
 mod command;
 mod git_server;
 mod programs;

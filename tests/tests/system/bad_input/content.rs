@@ -1,0 +1,142 @@
+//! Commits that cannot be built or applied.
+
+use flux_api::{GitRepository, Kustomization};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use serde_json::json;
+
+use super::{
+    manifests::{config_map, deployment},
+    scene::{Repository, Scene},
+};
+
+const APPS: &str = "apps";
+
+/// A source and a Kustomization of its folder `apps`, ready with these files.
+async fn working(name: &str, files: &[(&str, Option<&str>)]) -> (Scene, Repository) {
+    let scene = Scene::start(name).await;
+    let repository = scene.repository(APPS);
+    let revision = repository.commit(files);
+    scene.source(APPS, &repository).await;
+    scene.kustomization(APPS, APPS, "./apps", json!({})).await;
+    scene.applied(APPS, &revision).await;
+    (scene, repository)
+}
+
+#[tokio::test]
+async fn yaml_that_cannot_be_read_is_pointed_at() {
+    let good = config_map("good", "1");
+    let (scene, repository) = working("yaml", &[("apps/good.yaml", Some(&good))]).await;
+    let bad =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: bad\n  labels: {a: b\ndata: {}\n";
+    let next = config_map("good", "2");
+    let files = [
+        ("apps/bad.yaml", Some(bad)),
+        ("apps/good.yaml", Some(&next)),
+    ];
+    let revision = repository.commit(&files);
+    scene.request::<GitRepository>(APPS).await;
+    let words = ["apps/bad.yaml:6:", "invalid YAML"];
+    let object = scene
+        .says::<Kustomization>(APPS, "False", "BuildFailed", &words)
+        .await;
+    assert_eq!(object["status"]["lastAttemptedRevision"], revision);
+    assert_ne!(object["status"]["lastAppliedRevision"], revision);
+    // Nothing of it was applied, and what was there stays.
+    assert_eq!(scene.value("good").await.as_deref(), Some("1"));
+
+    scene.others_go_on().await;
+    let revision = repository.commit(&[("apps/bad.yaml", Some(&config_map("bad", "1")))]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+    assert_eq!(scene.value("good").await.as_deref(), Some("2"));
+    assert_eq!(scene.value("bad").await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_path_that_does_not_exist_is_named_with_those_that_do() {
+    let app = config_map("app", "1");
+    let (scene, repository) = working("path", &[("apps/app.yaml", Some(&app))]).await;
+    scene.kustomization(APPS, APPS, "./aps", json!({})).await;
+    let words = ["./aps", "not a directory", "./apps"];
+    scene
+        .says::<Kustomization>(APPS, "False", "ArtifactFailed", &words)
+        .await;
+    assert_eq!(
+        scene.value("app").await.as_deref(),
+        Some("1"),
+        "nothing is pruned"
+    );
+
+    scene.others_go_on().await;
+    let files = [
+        ("aps/app.yaml", Some(app.as_str())),
+        ("apps/app.yaml", None),
+    ];
+    let revision = repository.commit(&files);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+}
+
+#[tokio::test]
+async fn objects_that_the_api_server_refuses_keep_no_others_back() {
+    let (changed, left) = (config_map("changed", "1"), config_map("left", "1"));
+    let files = [
+        ("apps/changed.yaml", Some(changed.as_str())),
+        ("apps/left.yaml", Some(left.as_str())),
+    ];
+    let (scene, repository) = working("refused", &files).await;
+    let [changed, new] = [("changed", "2"), ("new", "1")].map(|(n, v)| config_map(n, v));
+    let misnamed = format!("# A name\n---\n{}", config_map("Not_A_Name", "1"));
+    let revision = repository.commit(&[
+        ("apps/changed.yaml", Some(&changed)),
+        ("apps/left.yaml", None),
+        ("apps/new.yaml", Some(&new)),
+        ("apps/misnamed.yaml", Some(&misnamed)),
+        ("apps/web.yaml", Some(&deployment("web", "other"))),
+    ]);
+    scene.request::<GitRepository>(APPS).await;
+    let namespace = &scene.namespace;
+    let words = [
+        &format!("ConfigMap/{namespace}/Not_A_Name not applied (Invalid)"),
+        "metadata.name",
+        "[apps/misnamed.yaml:3]",
+        &format!("Deployment/{namespace}/web not applied (Invalid)"),
+        "selector",
+        "[apps/web.yaml:1]",
+        "The 2 other objects of this revision are applied",
+        "nothing was pruned",
+    ];
+    let object = scene
+        .says::<Kustomization>(APPS, "False", "ReconciliationFailed", &words)
+        .await;
+    assert_eq!(object["status"]["lastAttemptedRevision"], revision);
+    assert_ne!(object["status"]["lastAppliedRevision"], revision);
+    for (name, value) in [("changed", "2"), ("new", "1"), ("left", "1")] {
+        assert_eq!(scene.value(name).await.as_deref(), Some(value), "{name}");
+    }
+
+    scene.others_go_on().await;
+    let revision = repository.commit(&[
+        ("apps/misnamed.yaml", None),
+        ("apps/web.yaml", Some(&deployment("web", "web"))),
+    ]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+    scene.gone::<ConfigMap>("left").await;
+    scene.api::<Deployment>().get("web").await.unwrap();
+    let object = scene.api::<Kustomization>().get(APPS).await.unwrap();
+    let entries = object.data["status"]["inventory"]["entries"].clone();
+    let expected = ["__ConfigMap", "__ConfigMap", "_apps_Deployment"];
+    let ids: Vec<_> = ["changed", "new", "web"]
+        .iter()
+        .zip(expected)
+        .map(|(name, kind)| format!("{namespace}_{name}{kind}"))
+        .collect();
+    let found: Vec<_> = entries
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(found, ids);
+}

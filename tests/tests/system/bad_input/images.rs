@@ -1,0 +1,85 @@
+//! Registries that do not answer, and policies that find nothing.
+
+use flux_api::{ImagePolicy, ImageRepository};
+use flux_tests::sandbox::wait::free_port;
+use serde_json::{Value, json};
+
+use super::scene::Scene;
+
+const APP: &str = "app";
+
+async fn image(scene: &Scene, image: &str) {
+    let spec = json!({"image": image, "interval": "10m"});
+    scene.apply::<ImageRepository>(APP, spec).await;
+}
+
+async fn policy(scene: &Scene, fields: Value) {
+    let mut spec = json!({"imageRepositoryRef": {"name": APP}});
+    for (field, value) in fields.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    scene.apply::<ImagePolicy>(APP, spec).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_answer_is_named() {
+    let scene = Scene::start("registry").await;
+    let nobody = format!("127.0.0.1:{}", free_port().unwrap());
+    image(&scene, &format!("{nobody}/team/app")).await;
+    policy(&scene, json!({"policy": {"semver": {"range": "1.x"}}})).await;
+    let words = [&nobody, "team/app", "cannot be reached", "spec.image"];
+    scene
+        .says::<ImageRepository>(APP, "False", "ReadOperationFailed", &words)
+        .await;
+    // The policy repeats what it waits for.
+    let repository = format!("ImageRepository/{}/{APP}", scene.namespace);
+    let words = [&repository, "has no tags", &nobody];
+    scene
+        .says::<ImagePolicy>(APP, "False", "DependencyNotReady", &words)
+        .await;
+
+    scene.others_go_on().await;
+    let registry = scene.env.registry().unwrap();
+    let path = format!("{}/{APP}", scene.namespace);
+    registry.push_tags(&path, &["1.0.0"]).await.unwrap();
+    image(&scene, &registry.image(&path)).await;
+    scene.ready::<ImageRepository>(APP).await;
+    let words = ["resolved to 1.0.0"];
+    scene
+        .says::<ImagePolicy>(APP, "True", "Succeeded", &words)
+        .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_matches_nothing_shows_what_there_is() {
+    let scene = Scene::start("policy").await;
+    let registry = scene.env.registry().unwrap();
+    let path = format!("{}/{APP}", scene.namespace);
+    registry
+        .push_tags(&path, &["1.0.0", "1.1.0"])
+        .await
+        .unwrap();
+    image(&scene, &registry.image(&path)).await;
+    let semver = json!({"semver": {"range": ">=2.0.0"}});
+    let pattern = json!({"pattern": "^release-(?P<v>.*)$", "extract": "$v"});
+    policy(&scene, json!({"policy": semver, "filterTags": pattern})).await;
+    let words = ["'^release-(?P<v>.*)$'", "none of 2 tags", "'1.1.0'"];
+    scene
+        .says::<ImagePolicy>(APP, "False", "Failure", &words)
+        .await;
+
+    // Without the pattern it is the range that admits none.
+    policy(&scene, json!({"policy": semver})).await;
+    let words = ["'>=2.0.0'", "2 are outside of it", "'1.1.0'"];
+    scene
+        .says::<ImagePolicy>(APP, "False", "Failure", &words)
+        .await;
+
+    scene.others_go_on().await;
+    registry.push_tags(&path, &["2.0.0"]).await.unwrap();
+    scene.request::<ImageRepository>(APP).await;
+    let words = ["resolved to 2.0.0"];
+    scene
+        .says::<ImagePolicy>(APP, "True", "Succeeded", &words)
+        .await;
+}

@@ -1,0 +1,20 @@
+//! What the operator makes of wrong input: the Ready condition says what is wrong, where, and what
+//! to do; everything else in the cluster goes on; nothing is lost; what is put right heals.
+//!
+//! One cluster with one operator for all of it ([`cluster`]), apart from [`Env::shared`]: an operator
+//! works on everything in its cluster.
+//!
+//! [`Env::shared`]: flux_tests::env::Env::shared
+
+mod cluster;
+mod content;
+mod git_access;
+mod git_push;
+mod images;
+mod manifests;
+mod ordering;
+mod ownership;
+mod requests;
+mod restart;
+mod scene;
+mod waiting;

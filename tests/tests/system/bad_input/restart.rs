@@ -1,0 +1,106 @@
+//! The operator is killed and starts again: nobody notices.
+
+use std::collections::BTreeMap;
+
+use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
+use k8s_openapi::api::core::v1::Event;
+use kube::{Resource, api::ListParams};
+use serde_json::{Value, json};
+
+use super::{
+    cluster::Cluster,
+    manifests::{condition, config_map},
+    scene::Scene,
+};
+
+const APP: &str = "app";
+
+/// Everything that is of one kind in the namespace: its conditions without messages.
+async fn conditions<K: Resource<DynamicType = ()>>(
+    scene: &Scene,
+    into: &mut BTreeMap<String, Value>,
+) {
+    let list = scene.api::<K>().list(&ListParams::default()).await.unwrap();
+    for object in list {
+        let object = serde_json::to_value(object).unwrap();
+        let name = format!("{}/{}", K::kind(&()), object["metadata"]["name"]);
+        into.insert(name, object["status"]["conditions"].clone());
+    }
+}
+
+/// What must not change: all conditions of all objects, with times and messages, and the Warning
+/// events with their counts.
+async fn picture(scene: &Scene) -> BTreeMap<String, Value> {
+    let mut picture = BTreeMap::new();
+    conditions::<GitRepository>(scene, &mut picture).await;
+    conditions::<Kustomization>(scene, &mut picture).await;
+    conditions::<ImageRepository>(scene, &mut picture).await;
+    conditions::<ImagePolicy>(scene, &mut picture).await;
+    conditions::<ImageUpdateAutomation>(scene, &mut picture).await;
+    let warnings = ListParams::default().fields("type=Warning");
+    for event in scene.api::<Event>().list(&warnings).await.unwrap() {
+        let name = format!("Event/{}", event.data["message"]);
+        picture.insert(name, event.data["count"].clone());
+    }
+    picture
+}
+
+#[tokio::test]
+async fn a_killed_operator_comes_back_without_a_flicker() {
+    let (cluster, mut operator) = Cluster::alone().await;
+    let scene = Scene::alone(cluster, "restart").await;
+    let repository = scene.repository(APP);
+    let image_path = format!("{}/{APP}", scene.namespace);
+    let registry = scene.env.registry().unwrap();
+    registry.push_tags(&image_path, &["1.0.0"]).await.unwrap();
+    let image = registry.image(&image_path);
+    let marker = format!("# {{\"$imagepolicy\": \"{}:{APP}\"}}", scene.namespace);
+    let value = format!("{image}:1.0.0");
+    let marked = config_map(APP, &value).replace("0\"\n", &format!("0\" {marker}\n"));
+    repository.commit(&[
+        ("app/app.yaml", Some(&marked)),
+        ("next/app.yaml", Some(&config_map("next", "1"))),
+    ]);
+    scene.source(APP, &repository).await;
+    scene
+        .kustomization(APP, APP, "./app", json!({"wait": true}))
+        .await;
+    let depends = json!({"dependsOn": [{"name": APP}]});
+    scene.kustomization("next", APP, "./next", depends).await;
+    let spec = json!({"image": image, "interval": "10m"});
+    scene.apply::<ImageRepository>(APP, spec).await;
+    let policy = json!({
+        "imageRepositoryRef": {"name": APP},
+        "policy": {"semver": {"range": "*"}},
+    });
+    scene.apply::<ImagePolicy>(APP, policy).await;
+    scene.ready::<ImagePolicy>(APP).await;
+    let automation = json!({
+        "interval": "10m",
+        "sourceRef": {"kind": "GitRepository", "name": APP},
+        "git": {"commit": {"author": {"email": "bot@example.com"}}},
+    });
+    scene.apply::<ImageUpdateAutomation>(APP, automation).await;
+    scene.ready::<ImageUpdateAutomation>(APP).await;
+    scene.ready::<Kustomization>(APP).await;
+    scene.ready::<Kustomization>("next").await;
+    scene.ready::<Kustomization>("bystander").await;
+
+    let before = picture(&scene).await;
+    for conditions in before.values() {
+        let object = json!({"status": {"conditions": conditions}});
+        assert_eq!(condition(&object, "Ready")["status"], "True", "{before:#?}");
+    }
+    for empty in [false, true] {
+        operator.crash(scene.env, empty).await;
+        // Handled requests prove that each has had its first run of the new process.
+        scene.reconcile::<GitRepository>(APP).await;
+        scene.reconcile::<Kustomization>(APP).await;
+        scene.reconcile::<Kustomization>("next").await;
+        scene.reconcile::<ImageRepository>(APP).await;
+        scene.reconcile::<ImagePolicy>(APP).await;
+        scene.reconcile::<ImageUpdateAutomation>(APP).await;
+        assert_eq!(picture(&scene).await, before, "empty storage: {empty}");
+    }
+    scene.others_go_on().await;
+}
