@@ -115,6 +115,14 @@ impl Controlled for GitRepository {
         }
     }
 
+    fn concluded(&self, verdict: &Verdict, context: &Context) {
+        let key = Key::of(self);
+        // Those who wait for a first commit say why there is none.
+        if !verdict.is_ready() && context.sources.get(&key).is_none() {
+            wake_readers(&key, context);
+        }
+    }
+
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
         let key = Key::of(self);
         context.sources.remove(&key);
