@@ -112,17 +112,21 @@ impl Run<'_> {
         Ok(self.conclude(latest))
     }
 
-    /// No tags yet: what was selected before stays selected.
+    /// No tags yet: what was selected before stays selected, unless somebody wants to hear why
+    /// nothing happens.
     fn unscanned(&self, key: &Key, repository: &ImageRepository) -> Verdict {
-        if self.status.latest_ref.is_some() {
-            return Verdict::Unchanged;
-        }
-        let status = repository.status.clone().unwrap_or_default();
-        match conditions::get(&status.conditions, names::READY) {
-            Some(ready) if ready.status == "False" => waiting(format!(
+        let list = repository.status.as_ref().map(|s| s.conditions.as_slice());
+        let failed = conditions::get(list.unwrap_or_default(), names::READY)
+            .filter(|ready| ready.status == "False");
+        let requested = self.object.annotations().get(names::REQUESTED_AT);
+        let asked =
+            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
+        match failed {
+            Some(ready) if asked || self.status.latest_ref.is_none() => waiting(format!(
                 "ImageRepository/{key} has no tags: {}",
                 ready.message
             )),
+            _ if self.status.latest_ref.is_some() => Verdict::Unchanged,
             _ => Verdict::Progressing {
                 reason: reason::PROGRESSING,
                 message: format!("Waiting for ImageRepository/{key} to be scanned"),
@@ -159,7 +163,8 @@ impl Run<'_> {
                 self.key.namespace
             )));
         }
-        Ok((key, repository))
+        // A scan that failed wakes the policy before its status comes back by watch.
+        Ok((key, self.context.newest_of(repository)))
     }
 
     /// Whether the repository's `accessFrom` admits the policy's namespace, by its labels.

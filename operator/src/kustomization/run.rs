@@ -8,6 +8,7 @@ use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, condit
 use flux_apply::applier::Action;
 use flux_apply::{Options, Owner, Plan, object};
 use flux_build::{BuildOptions, Object};
+use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
 use super::origins::{Origins, describe_failures};
@@ -122,19 +123,24 @@ impl<'a> Run<'a> {
             );
             return Err(self.waiting(reason::ARTIFACT_FAILED, message));
         };
-        if conditions::is_true(&self.status.conditions, names::READY) {
+        let found = self.context.newest_of(found);
+        let list = found.status.as_ref().map(|s| s.conditions.as_slice());
+        let failed = conditions::get(list.unwrap_or_default(), names::READY)
+            .filter(|ready| ready.status == "False");
+        // What was applied stays applied, unless somebody wants to hear why nothing happens.
+        let silent = failed.is_none() || (!self.asked() && self.is_observed());
+        if silent && conditions::is_true(&self.status.conditions, names::READY) {
             return Err(Verdict::Unchanged);
         }
-        let status = found.status.clone().unwrap_or_default();
-        Err(match conditions::get(&status.conditions, names::READY) {
-            Some(ready) if ready.status == "False" => self.waiting(
+        Err(match failed {
+            Some(ready) => self.waiting(
                 reason::ARTIFACT_FAILED,
                 format!(
                     "Source artifact not found: GitRepository/{key}: {}",
                     ready.message
                 ),
             ),
-            _ => Verdict::Progressing {
+            None => Verdict::Progressing {
                 reason: reason::PROGRESSING,
                 message: format!("Waiting for GitRepository/{key} to be fetched"),
             },
@@ -295,18 +301,22 @@ impl<'a> Run<'a> {
         self.object.metadata.generation.unwrap_or_default()
     }
 
+    /// Whether somebody asks for a run that was not made yet.
+    fn asked(&self) -> bool {
+        let requested = self.object.annotations().get(names::REQUESTED_AT);
+        requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref()
+    }
+
+    /// Whether the last run was over the spec as it is now.
+    fn is_observed(&self) -> bool {
+        self.status.observed_generation == self.object.metadata.generation
+    }
+
     /// Turns the verdict into status and events.
     pub(super) fn finish(mut self, verdict: Verdict) -> Pass<KustomizationStatus> {
         let interval = self.object.spec.interval.as_std();
         let was_ready = conditions::is_true(&self.status.conditions, names::READY);
-        let requested = self
-            .object
-            .metadata
-            .annotations
-            .as_ref()
-            .and_then(|a| a.get(names::REQUESTED_AT));
-        let asked =
-            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
+        let asked = self.asked();
         if verdict.is_ready() {
             self.status.last_applied_revision = self.revision.clone();
             if self.changed || !was_ready || asked {

@@ -1,6 +1,6 @@
 //! Reaching a repository: host keys, deploy keys, branches, Secrets.
 
-use flux_api::GitRepository;
+use flux_api::{GitRepository, Kustomization};
 use flux_tests::sandbox::git::Access;
 use serde_json::json;
 
@@ -90,6 +90,7 @@ async fn a_missing_branch_is_named_with_the_one_that_is_there() {
     let scene = Scene::start("branch").await;
     let repository = scene.repository(SOURCE);
     repository.commit(&[("app.yaml", Some(&config_map("app", "1")))]);
+    scene.kustomization("early", SOURCE, "./", json!({})).await;
     let url = scene.git().https_url(&repository.name);
     let spec = json!({"interval": "10m", "url": url, "ref": {"branch": "develop"}});
     scene.apply::<GitRepository>(SOURCE, spec).await;
@@ -97,12 +98,25 @@ async fn a_missing_branch_is_named_with_the_one_that_is_there() {
     scene
         .says::<GitRepository>(SOURCE, "False", "GitOperationFailed", &words)
         .await;
+    // Who waits for it repeats why.
+    scene.kustomization("late", SOURCE, "./", json!({})).await;
+    let words = [
+        words[0],
+        &format!("GitRepository/{}/{SOURCE}", scene.namespace),
+    ];
+    for name in ["early", "late"] {
+        scene
+            .says::<Kustomization>(name, "False", "ArtifactFailed", &words)
+            .await;
+    }
 
     scene.others_go_on().await;
     let push = ["push", "--quiet", "origin", "HEAD:refs/heads/develop"];
     repository.copy.git(&push).unwrap();
     scene.request::<GitRepository>(SOURCE).await;
     scene.ready::<GitRepository>(SOURCE).await;
+    scene.ready::<Kustomization>("early").await;
+    scene.ready::<Kustomization>("late").await;
 }
 
 #[tokio::test]

@@ -104,3 +104,37 @@ async fn a_killed_operator_comes_back_without_a_flicker() {
     }
     scene.others_go_on().await;
 }
+
+#[tokio::test]
+async fn what_lost_its_source_stays_ready_and_answers_when_asked() {
+    let (cluster, mut operator) = Cluster::alone().await;
+    let scene = Scene::alone(cluster, "lost").await;
+    let repository = scene.repository(APP);
+    let revision = repository.commit(&[("app.yaml", Some(&config_map(APP, "1")))]);
+    scene.source(APP, &repository).await;
+    scene.kustomization(APP, APP, "./", json!({})).await;
+    scene.applied(APP, &revision).await;
+    let before = scene.api::<Kustomization>().get(APP).await.unwrap();
+
+    let path = scene.git().repository_path(&repository.name);
+    let away = path.with_extension("away");
+    std::fs::rename(&path, &away).unwrap();
+    operator.crash(scene.env, true).await;
+    scene.request::<GitRepository>(APP).await;
+    let words = [repository.name.as_str(), "not found"];
+    scene
+        .says::<GitRepository>(APP, "False", "GitOperationFailed", &words)
+        .await;
+    scene.others_go_on().await;
+    let after = scene.api::<Kustomization>().get(APP).await.unwrap();
+    assert_eq!(after.data["status"], before.data["status"]);
+
+    scene.reconcile::<Kustomization>(APP).await;
+    scene
+        .says::<Kustomization>(APP, "False", "ArtifactFailed", &words)
+        .await;
+    assert_eq!(scene.value(APP).await.as_deref(), Some("1"));
+    std::fs::rename(&away, &path).unwrap();
+    scene.request::<GitRepository>(APP).await;
+    scene.applied(APP, &revision).await;
+}
