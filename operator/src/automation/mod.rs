@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
-use flux_git::{GitError, Pushed};
+use flux_git::Pushed;
 use kube::ResourceExt;
 
-use crate::conclusion::{Retry, Verdict};
+use crate::conclusion::Verdict;
 use crate::context::Context;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
+use crate::source;
 use crate::status::common_fields;
 
 pub mod markers;
@@ -87,7 +88,7 @@ impl Run<'_> {
             .git
             .resolve(&plan.remote, &plan.base)
             .await
-            .map_err(failed)?;
+            .map_err(source::failed)?;
         let handled = self.object.annotations().get(names::REQUESTED_AT);
         let asked = handled.is_some() && handled != self.status.last_handled_reconcile_at.as_ref();
         let observed = self.object.status.as_ref().is_some_and(|status| {
@@ -139,14 +140,6 @@ fn up_to_date() -> Verdict {
     Verdict::Ready {
         reason: reason::SUCCEEDED,
         message: UP_TO_DATE.to_owned(),
-    }
-}
-
-fn failed(error: GitError) -> Verdict {
-    Verdict::Failed {
-        reason: error.reason(),
-        message: error.to_string(),
-        retry: Retry::Backoff,
     }
 }
 

@@ -11,11 +11,11 @@ use flux_image::marker::{self, Change, Problem};
 use flux_image::message;
 use kube::ResourceExt;
 
-use super::failed;
 use super::plan::Plan;
 use super::policies::Policies;
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::source;
 use crate::words::chain;
 
 /// What an update found and did.
@@ -88,7 +88,7 @@ pub async fn run(
                 retry: Retry::Backoff,
             };
         }
-        failed(error)
+        source::failed(error)
     });
     Updated { problems, result }
 }

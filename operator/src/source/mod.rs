@@ -296,10 +296,20 @@ fn stored(revision: &str) -> Verdict {
     }
 }
 
-fn failed(error: GitError) -> Verdict {
+/// The verdict on a failure of Git, with the field to change where that would mend it.
+pub(crate) fn failed(error: GitError) -> Verdict {
+    let remedy = match &error {
+        GitError::RefNotFound {
+            default_branch: Some(branch),
+            ..
+        } => {
+            format!("; set spec.ref.branch: {branch} on the GitRepository, or push the missing ref")
+        }
+        _ => String::new(),
+    };
     Verdict::Failed {
         reason: error.reason(),
-        message: error.to_string(),
+        message: format!("{error}{remedy}"),
         retry: Retry::Backoff,
     }
 }

@@ -94,7 +94,12 @@ async fn a_missing_branch_is_named_with_the_one_that_is_there() {
     let url = scene.git().https_url(&repository.name);
     let spec = json!({"interval": "10m", "url": url, "ref": {"branch": "develop"}});
     scene.apply::<GitRepository>(SOURCE, spec).await;
-    let words = ["branch 'develop' not found", &url, "'main'"];
+    let words = [
+        "branch 'develop' not found",
+        &url,
+        "'main'",
+        "set spec.ref.branch: main",
+    ];
     scene
         .says::<GitRepository>(SOURCE, "False", "GitOperationFailed", &words)
         .await;
