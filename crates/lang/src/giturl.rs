@@ -253,6 +253,10 @@ fn scp_suggestion(text: &str) -> Option<String> {
     if host.is_empty() || host.contains(['/', '[']) || path.is_empty() {
         return None;
     }
+    // `me@example.com:password@host/path`, which must not be shown.
+    if path.contains('@') {
+        return None;
+    }
     // `host:2222/path` is a port, not a path.
     let first = path.split('/').next().unwrap_or_default();
     if first.bytes().all(|b| b.is_ascii_digit()) {
@@ -395,6 +399,23 @@ mod tests {
                 .to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        for text in [
+            "ssh://me@example.com:s3cret@host/r?x",
+            "ssh://me@example.com:s3cret@host",
+            "ssh://me@example.com:s3/cret@host/r",
+            "me@example.com:s3cret@host/r",
+        ] {
+            let error = GitUrl::parse(text).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("s3") && !shown.contains("cret"), "{shown}");
+        }
+        let url = GitUrl::parse("ssh://me@example.com:s3cret@host/r").unwrap();
+        assert_eq!((url.user(), url.host()), (Some("me@example.com"), "host"));
+        assert_eq!(url.password(), Some("s3cret"));
     }
 
     proptest! {
