@@ -222,6 +222,14 @@ fn what_cannot_be_applied_is_reported() {
             "d.yaml:1 foo:app the marker does not stand beside",
         ),
         (
+            "@pfoo:app@e\n-\n",
+            "d.yaml:1 foo:app the marker does not stand beside",
+        ),
+        (
+            "@pfoo:app@e\n- &x\n- *x\n",
+            "d.yaml:1 foo:app the marker does not stand beside",
+        ),
+        (
             "i: {a: b} @pfoo:app@e\n",
             "d.yaml:1 foo:app the marked value is a map, a list",
         ),

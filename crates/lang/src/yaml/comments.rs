@@ -169,6 +169,9 @@ impl Walker<'_> {
 
     fn scalar(&mut self, value: &str, style: ScalarStyle, range: Range<usize>, line: usize) {
         let end = range.end;
+        // The parser says `~` for what is not there.
+        let absent = range.is_empty();
+        let value = if absent { "" } else { value };
         let pending = self.pending.take();
         if self.expects_key() {
             self.last = Some((Last::Key, end));
@@ -194,12 +197,17 @@ impl Walker<'_> {
         let item = self.frames.last().is_some_and(|f| f.kind == Kind::Sequence);
         if let (Some(Pending { text, line, .. }), true) = (pending, item) {
             scalar.comment.clone_from(&text);
-            self.push(text, line, Target::Scalar(Box::new(scalar.clone())));
+            let target = if absent {
+                Target::Key
+            } else {
+                Target::Scalar(Box::new(scalar.clone()))
+            };
+            self.push(text, line, target);
         }
         self.last = match scalar.style {
             Style::Block => Some((Last::Block, end)),
             // A value that is not there: what stands on the line is the key.
-            _ if scalar.range.is_empty() => Some((Last::Key, end)),
+            _ if absent => Some((Last::Key, end)),
             _ => Some((Last::Scalar(Box::new(scalar)), end)),
         };
         self.complete("");

@@ -119,7 +119,7 @@ pub enum Target {
     Scalar(Box<Scalar>),
     /// A mapping, a sequence or an alias.
     Collection,
-    /// A key whose value begins on a later line.
+    /// A key whose value begins on a later line, or an item or value that is not there.
     Key,
 }
 

@@ -135,6 +135,19 @@ fn comments_beside_other_nodes_are_told_apart() {
     assert_eq!(target("a: # M\n"), Target::Key);
     assert_eq!(target("a: {b: c} # M\n"), Target::Collection);
     assert_eq!(target("a: &x b\nc: *x # M\n"), Target::Collection);
+    for absent in ["# M\n-\n", "# M\n- !!str\n", "- # M\n", "- &x # M\n- *x\n"] {
+        assert_eq!(target(absent), Target::Key, "{absent:?}");
+    }
+}
+
+#[test]
+fn an_object_without_a_name_has_none() {
+    let heads = annotations("kind: Pod\nmetadata:\n  name:\n  namespace: \"\"\n");
+    let head = heads.unwrap().documents.remove(0);
+    assert_eq!(
+        (&*head.kind, &*head.name, &*head.namespace),
+        ("Pod", "", "")
+    );
 }
 
 #[test]
