@@ -141,7 +141,8 @@ impl Reference {
         } else {
             path.to_owned()
         };
-        if let Some(rule) = broken_rule(path) {
+        let broken = broken_rule(path).or_else(|| broken_rule(&repository));
+        if let Some(rule) = broken {
             return Err(ReferenceError::Repository {
                 image: image.to_owned(),
                 repository: path.to_owned(),
@@ -230,8 +231,9 @@ fn is_authority(registry: &str) -> bool {
     port_is_sound && host_is_sound
 }
 
-/// The rule that a repository path breaks. Stricter than go-containerregistry in one point:
-/// elements that are empty or dots would leave the path of the repository in a URL.
+/// The rule that a repository path breaks. Stricter than go-containerregistry in two points:
+/// elements that are empty or dots would leave the path of the repository in a URL, and no
+/// registry has what is only too long with Docker Hub's `library/` before it.
 fn broken_rule(path: &str) -> Option<&'static str> {
     if !path
         .bytes()
@@ -336,6 +338,26 @@ mod tests {
             let error = Reference::parse(image).unwrap_err();
             assert_eq!(error.to_string(), text, "{image}");
             assert_eq!(error.reason(), "ImageURLInvalid");
+        }
+    }
+
+    #[test]
+    fn the_longest_names() {
+        for (prefix, length, sound) in [
+            ("", 247, true),
+            ("", 248, false),
+            ("docker.io/", 248, false),
+            ("a/", 253, true),
+            ("a/", 254, false),
+            ("ghcr.io/", 255, true),
+            ("ghcr.io/", 256, false),
+        ] {
+            let image = format!("{prefix}{}", "n".repeat(length));
+            let parsed = Reference::parse(&image);
+            assert_eq!(parsed.is_ok(), sound, "{prefix} {length}");
+            if let Ok(reference) = parsed {
+                assert_eq!(Reference::parse(&reference.canonical()), Ok(reference));
+            }
         }
     }
 
