@@ -27,9 +27,9 @@ pub struct GoRegex {
 pub struct GoRegexError {
     /// What is wrong, in Go's words.
     pub message: String,
-    /// The part of the pattern that is wrong.
+    /// The part of the pattern that is wrong; all of it where Go quotes all of it.
     pub fragment: String,
-    /// Where that part begins, in bytes.
+    /// Where in the pattern that was noticed, in bytes.
     pub position: usize,
     /// What to write instead, where that is known.
     pub hint: Option<&'static str>,
