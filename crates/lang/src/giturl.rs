@@ -229,6 +229,7 @@ impl fmt::Display for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.user() {
             Some(user) if self.is_ssh() => {
+                let user = encode(user);
                 write!(f, "ssh://{user}@{}{}", self.authority(), self.path)
             }
             _ => f.write_str(&self.without_user()),
@@ -284,6 +285,19 @@ fn decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Percent-encodes what cannot stand for itself in the user of a URL.
+fn encode(user: &str) -> String {
+    let mut out = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -398,6 +412,24 @@ mod tests {
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_shown_as_it_is_written() {
+        for (user, decoded) in [
+            ("a%3Ab", "a:b"),
+            ("a%2Fb", "a/b"),
+            ("me%40example.com", "me@example.com"),
+            ("a%0Ab", "a\nb"),
+            ("a%2541", "a%41"),
+            ("%C3%A9", "\u{e9}"),
+            ("first.last-1_x+y", "first.last-1_x+y"),
+        ] {
+            let text = format!("ssh://{user}@host/r");
+            let url = GitUrl::parse(&text).unwrap();
+            assert_eq!((url.user(), url.password()), (Some(decoded), None));
+            assert_eq!(url.to_string(), text);
         }
     }
 
