@@ -42,7 +42,7 @@ fuzz_target!(|input: (&str, &str, bool)| {
 
 /// A pattern for exactly this path and what is below it.
 fn pattern_for(path: &str) -> Option<String> {
-    if path.contains(['\n', '\r']) || path.split('/').any(|name| name.is_empty()) {
+    if path.contains(['\n', '\r']) || path.split('/').any(str::is_empty) {
         return None;
     }
     let escaped = path.chars().flat_map(|c| match c {

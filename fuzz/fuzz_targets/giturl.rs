@@ -1,21 +1,31 @@
 //! Git URLs: nothing that is shown contains a password, and what is shown is the same URL again.
+//!
+//! The input's lines are a scheme, a user and the rest of the URL.
 
 #![no_main]
 
 use flux_lang::giturl::GitUrl;
 use libfuzzer_sys::fuzz_target;
 
-const PASSWORD: &str = "Canary0Password";
+/// Not the end of anything percent-encoded.
+const PASSWORD: &str = "S3cretPassword";
 
-fuzz_target!(|input: (&str, &str, &str)| {
-    let (scheme, user, rest) = input;
+fuzz_target!(|text: &str| {
+    // The fuzzer finds the word in here, and would put it where it is no password.
+    if text.contains(PASSWORD) {
+        return;
+    }
+    let mut lines = text.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (scheme, user, rest) = (line(), line(), line());
     parse(rest);
-    let scheme = ["https", "http", "ssh", scheme][scheme.len() % 4];
+    // What follows these is no longer user and password.
+    if scheme.contains(':') || user.contains(['/', '\\', '?', '#']) {
+        return;
+    }
     let with_password = format!("{scheme}://{user}:{PASSWORD}@{rest}");
     parse(&format!("{scheme}://{user}@{rest}"));
-    if let Some(url) = parse(&with_password)
-        && !user.contains(['/', '\\', '?', '#'])
-    {
+    if let Some(url) = parse(&with_password) {
         assert!(url.password().is_some(), "{with_password:?}");
     }
 });
@@ -30,10 +40,7 @@ fn parse(text: &str) -> Option<GitUrl> {
         }
     };
     let shown = url.to_string();
-    // In the path it is no password.
-    if !url.path().contains(PASSWORD) && !url.host().contains(&PASSWORD.to_ascii_lowercase()) {
-        assert!(!format!("{shown} {url:?}").contains(PASSWORD), "{shown}");
-    }
+    assert!(!format!("{shown} {url:?}").contains(PASSWORD), "{shown}");
     let again = GitUrl::parse(&shown).unwrap_or_else(|error| panic!("{shown:?}: {error}"));
     assert_eq!(again.to_string(), shown);
     assert_eq!(again.password(), None, "{shown}");

@@ -38,8 +38,8 @@ fn known(file: &KnownHosts, text: &str, host: &str) {
         }
         // A line with the name itself is enough, whatever else is there.
         let name = knownhosts::host_name(host, port);
-        let special = |c: char| c.is_whitespace() || c.is_control() || "*?!,|@#".contains(c);
-        if host.is_empty() || name.contains(special) || name.starts_with("[[") {
+        let special = |c: char| c.is_whitespace() || c.is_control() || "*?!,|@#[".contains(c);
+        if host.is_empty() || host.contains(special) {
             continue;
         }
         let line = format!("{text}\n{name} ssh-ed25519 {KEY}\n");
