@@ -47,8 +47,14 @@ pub(crate) enum Command {
     Completion(commands::completion::Args),
     /// Create or update resources, or print their manifests
     Create(Box<commands::create::Args>),
+    /// Delete resources
+    #[command(subcommand)]
+    Delete(commands::delete::Delete),
     /// Show the events of Flux resources
     Events(commands::events::Args),
+    /// Print the manifests of resources in the cluster
+    #[command(subcommand)]
+    Export(commands::export::Export),
     /// List resources and their state
     Get(commands::get::Args),
     /// Print the manifests of the controllers
@@ -56,8 +62,21 @@ pub(crate) enum Command {
     /// Ask for a reconciliation now and wait for its outcome
     #[command(subcommand)]
     Reconcile(commands::reconcile::Reconcile),
+    /// Let controllers act upon resources again
+    #[command(subcommand)]
+    Resume(commands::resume::Resume),
+    /// Count resources and what fails among them
+    Stats(commands::stats::Args),
+    /// Keep controllers from acting upon resources
+    #[command(subcommand)]
+    Suspend(commands::suspend::Suspend),
+    /// Show what a Kustomization applied
+    #[command(subcommand)]
+    Tree(commands::tree::Tree),
     /// Show the versions of this program and of the controllers
     Version(commands::version::Args),
+    /// Wait until resources are ready
+    Wait(commands::wait::Args),
 }
 
 /// Why the arguments lead to no command: help was asked for, or they make no sense.

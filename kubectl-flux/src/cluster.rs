@@ -9,7 +9,9 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+};
 use kube::client::ClientBuilder;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
@@ -240,6 +242,17 @@ impl Cluster {
         (key, value): (&str, &str),
     ) -> Result<DynamicObject, ClusterError> {
         let patch = json!({ "metadata": { "annotations": { key: value } } });
+        self.patch(kind, namespace, name, patch).await
+    }
+
+    /// Changes fields of an object by a merge patch (RFC 7386).
+    pub(crate) async fn patch(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        patch: serde_json::Value,
+    ) -> Result<DynamicObject, ClusterError> {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PatchParams::default()
@@ -247,6 +260,20 @@ impl Cluster {
         self.objects(kind, Scope::Namespace(namespace))
             .patch(name, &params, &Patch::Merge(patch))
             .await
+            .map_err(|error| self.error_of(kind, error))
+    }
+
+    /// Deletes an object, without waiting for its finalizers.
+    pub(crate) async fn delete(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), ClusterError> {
+        self.objects(kind, Scope::Namespace(namespace))
+            .delete(name, &DeleteParams::default())
+            .await
+            .map(drop)
             .map_err(|error| self.error_of(kind, error))
     }
 

@@ -3,11 +3,19 @@
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
+pub(crate) mod delete;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod install;
 pub(crate) mod reconcile;
+pub(crate) mod resume;
+pub(crate) mod stats;
+pub(crate) mod suspend;
+pub(crate) mod tree;
 pub(crate) mod version;
+pub(crate) mod wait;
+pub(crate) mod which;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -26,11 +34,18 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     match command {
         Command::Check(args) => check::run(&args, &context),
         Command::Create(args) => create::run(*args, &context),
+        Command::Delete(what) => delete::run(what, &context),
         Command::Events(args) => events::run(&args, &context),
+        Command::Export(what) => export::run(what, &context),
         Command::Get(get) => get::run(get, &context),
         Command::Install(args) => install::run(&args, &context),
-        Command::Reconcile(reconcile) => reconcile::run(&reconcile, &context),
+        Command::Reconcile(what) => reconcile::run(what, &context),
+        Command::Resume(what) => resume::run(what, &context),
+        Command::Stats(args) => stats::run(&args, &context),
+        Command::Suspend(what) => suspend::run(what, &context),
+        Command::Tree(what) => tree::run(&what, &context),
         Command::Version(args) => version::run(&args, &context),
+        Command::Wait(args) => wait::run(&args, &context),
         Command::Completion(args) => completion::run(&args),
     }
 }

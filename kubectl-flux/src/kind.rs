@@ -24,6 +24,8 @@ struct Facts {
     plural: &'static str,
     /// What messages about waiting call it; differs from the kind for sources.
     subject: &'static str,
+    /// What messages about single objects call it.
+    noun: &'static str,
     /// Short names people may write instead of the kind.
     short: &'static [&'static str],
 }
@@ -45,6 +47,7 @@ impl Kind {
                 group: "source.toolkit.fluxcd.io",
                 plural: "gitrepositories",
                 subject: "GitRepository source",
+                noun: "source git",
                 short: &["gitrepo"],
             },
             Self::Kustomization => Facts {
@@ -52,6 +55,7 @@ impl Kind {
                 group: "kustomize.toolkit.fluxcd.io",
                 plural: "kustomizations",
                 subject: "Kustomization",
+                noun: "kustomization",
                 short: &["ks"],
             },
             Self::ImageRepository => Facts {
@@ -59,6 +63,7 @@ impl Kind {
                 group: "image.toolkit.fluxcd.io",
                 plural: "imagerepositories",
                 subject: "ImageRepository",
+                noun: "image repository",
                 short: &["imgrepo", "imagerepo"],
             },
             Self::ImagePolicy => Facts {
@@ -66,6 +71,7 @@ impl Kind {
                 group: "image.toolkit.fluxcd.io",
                 plural: "imagepolicies",
                 subject: "ImagePolicy",
+                noun: "image policy",
                 short: &["imgpol", "imagepol"],
             },
             Self::ImageUpdateAutomation => Facts {
@@ -73,6 +79,7 @@ impl Kind {
                 group: "image.toolkit.fluxcd.io",
                 plural: "imageupdateautomations",
                 subject: "ImageUpdateAutomation",
+                noun: "image update automation",
                 short: &["iua", "imgupd", "imgauto"],
             },
         }
@@ -86,6 +93,11 @@ impl Kind {
     /// What Flux calls the kind while it creates one: `GitRepository source`, `Kustomization`.
     pub(crate) const fn subject(self) -> &'static str {
         self.facts().subject
+    }
+
+    /// What Flux calls a single object of the kind: `source git`, `kustomization`.
+    pub(crate) const fn noun(self) -> &'static str {
+        self.facts().noun
     }
 
     /// API group.

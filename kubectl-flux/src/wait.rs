@@ -4,10 +4,12 @@
 //! outcome of what was asked for: the person learns the reason now, not after the timeout.
 
 mod assess;
+pub(crate) mod explain;
 
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, pin_mut};
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -24,6 +26,8 @@ use crate::output::progress::Progress;
 /// How long a controller that runs may take to pick something up; after that, the person is told
 /// that perhaps none does.
 const PICK_UP: Duration = Duration::from_secs(10);
+/// Watches that are open at once when many objects are waited for.
+const AT_ONCE: usize = 64;
 /// Pause between reads for those who may read an object but not watch it.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -63,9 +67,58 @@ pub(crate) async fn until(
     before: &DynamicObject,
     timeout: Duration,
 ) -> Result<DynamicObject, Error> {
+    let progress = Progress::start();
+    watch(cluster, target, goal, before, timeout, &progress).await
+}
+
+/// One of several objects that are waited for.
+pub(crate) struct Awaited {
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// The object as it was when the wait began.
+    pub(crate) before: DynamicObject,
+}
+
+/// Waits for all objects at once, calls `report` with each outcome as soon as it is known, and
+/// returns when all are.
+pub(crate) async fn each<'a>(
+    cluster: &Cluster,
+    awaited: &'a [Awaited],
+    goal: &Goal<'_>,
+    timeout: Duration,
+    mut report: impl FnMut(&'a Awaited, Result<DynamicObject, Error>),
+) {
+    let progress = Progress::start();
+    let mut outcomes = futures::stream::iter(awaited)
+        .map(|one| {
+            let progress = &progress;
+            async move {
+                let (namespace, name) = (one.before.namespace(), one.before.name_any());
+                let target = Target {
+                    kind: one.kind,
+                    namespace: namespace.as_deref().unwrap_or_default(),
+                    name: &name,
+                };
+                let outcome = watch(cluster, target, goal, &one.before, timeout, progress).await;
+                (one, outcome)
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((one, outcome)) = outcomes.next().await {
+        progress.interrupt(|| report(one, outcome));
+    }
+}
+
+async fn watch(
+    cluster: &Cluster,
+    target: Target<'_>,
+    goal: &Goal<'_>,
+    before: &DynamicObject,
+    timeout: Duration,
+    progress: &Progress,
+) -> Result<DynamicObject, Error> {
     let states = states(cluster, target);
     pin_mut!(states);
-    let progress = Progress::start();
     let deadline = Instant::now() + timeout;
     let pick_up = sleep(PICK_UP);
     pin_mut!(pick_up);
@@ -103,7 +156,7 @@ pub(crate) async fn until(
                 }
                 Verdict::Pending { attended, state } => {
                     picked_up |= attended || object.at("/status") != before.at("/status");
-                    progress.show(&state);
+                    progress.show(&format!("{target}: {state}"));
                     last = state;
                 }
             },

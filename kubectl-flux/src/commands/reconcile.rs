@@ -3,6 +3,7 @@
 
 use clap::Subcommand;
 use flux_api::names;
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 
 use crate::cli::values;
@@ -11,93 +12,91 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
+use crate::wait::explain::explain;
 use crate::wait::{self, Goal, Target};
+
+use super::which::{Choice, Image, Source, Which, place, report};
 
 /// What can be reconciled.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Reconcile {
     /// Fetch a source
     #[command(subcommand)]
-    Source(Source),
+    Source(Source<Args>),
     /// Apply a Kustomization
-    #[command(visible_alias = "ks")]
+    #[command(visible_alias = "ks", alias = "kustomizations")]
     Kustomization(KustomizationArgs),
     /// Scan, choose or update images
     #[command(subcommand)]
-    Image(Image),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Source {
-    /// Fetch a Git repository
-    Git(Args),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Image {
-    /// Scan an image repository
-    Repository(Args),
-    /// Choose a tag again
-    Policy(Args),
-    /// Run an automation
-    Update(Args),
+    Image(Image<Args>),
 }
 
 /// Flags of most `reconcile` commands.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Name of the object
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Only those that are not ready
+    #[arg(long)]
+    not_ready: bool,
+    /// Wait for the outcome
+    #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_value = "true", default_missing_value = "true", value_name = "bool",
+        value_parser = clap::builder::ValueParser::new(values::boolean))]
+    wait: bool,
 }
 
 /// Flags of `reconcile kustomization`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct KustomizationArgs {
-    /// Name of the Kustomization
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
+    #[command(flatten)]
+    args: Args,
     /// Fetch its source first
     #[arg(long)]
     with_source: bool,
 }
 
-/// Runs one of them.
-pub(crate) fn run(what: &Reconcile, context: &Context) -> Result<(), Error> {
-    let (kind, names, with_source) = match what {
-        Reconcile::Source(Source::Git(args)) => (Kind::GitRepository, &args.names, false),
-        Reconcile::Kustomization(args) => (Kind::Kustomization, &args.names, args.with_source),
-        Reconcile::Image(Image::Repository(args)) => (Kind::ImageRepository, &args.names, false),
-        Reconcile::Image(Image::Policy(args)) => (Kind::ImagePolicy, &args.names, false),
-        Reconcile::Image(Image::Update(args)) => (Kind::ImageUpdateAutomation, &args.names, false),
+/// Runs one of them: first everything is asked for, then waited for.
+pub(crate) fn run(what: Reconcile, context: &Context) -> Result<(), Error> {
+    let ((kind, args), with_source) = match what {
+        Reconcile::Source(source) => (Which::Source(source).split(), false),
+        Reconcile::Kustomization(all) => ((Kind::Kustomization, all.args), all.with_source),
+        Reconcile::Image(image) => (Which::Image(image).split(), false),
     };
-    let Some((name, rest)) = names.split_first() else {
-        return Err(Error::input(format!("{} name is required", kind.name())));
-    };
-    values::ignore_extra(rest);
     context.block_on(async {
         let cluster = context.cluster().await?;
-        let object = cluster.get(kind, context.namespace(), name).await?;
-        not_suspended(&object)?;
-        if with_source {
-            let (source, namespace) = source_of(&object, context.namespace())?;
-            let found = cluster
-                .get(Kind::GitRepository, &namespace, &source)
-                .await?;
-            not_suspended(&found)?;
-            let target = Target {
-                kind: Kind::GitRepository,
-                namespace: &namespace,
-                name: &source,
-            };
-            request(&cluster, target, context).await?;
+        let chosen = args.choice.find(kind, &cluster, context).await?;
+        let mut failures = chosen.missing;
+        let is_named = !args.choice.names.is_empty();
+        let mut objects = Vec::new();
+        for object in chosen.objects {
+            match not_suspended(&object) {
+                Err(error) if is_named => failures.push(error),
+                Err(_) => output::warning(format!(
+                    "{} {} is suspended, left alone",
+                    kind.name(),
+                    object.name_any()
+                )),
+                Ok(()) if args.not_ready && is_ready(&object) => {}
+                Ok(()) => objects.push(object),
+            }
         }
-        let target = Target {
-            kind,
-            namespace: context.namespace(),
-            name,
-        };
-        request(&cluster, target, context).await
+        if with_source {
+            let sources = sources_of(&objects, &cluster, &mut failures).await;
+            request(
+                Kind::GitRepository,
+                &sources,
+                true,
+                &cluster,
+                context,
+                &mut failures,
+            )
+            .await;
+        }
+        if failures.is_empty() || !with_source {
+            request(kind, &objects, args.wait, &cluster, context, &mut failures).await;
+        }
+        report(failures)
     })
 }
 
@@ -107,6 +106,40 @@ fn not_suspended(object: &DynamicObject) -> Result<(), Error> {
     } else {
         Ok(())
     }
+}
+
+fn is_ready(object: &DynamicObject) -> bool {
+    object
+        .condition(names::READY)
+        .is_some_and(|ready| ready.is_true())
+}
+
+/// The sources of Kustomizations, each once.
+async fn sources_of(
+    objects: &[DynamicObject],
+    cluster: &Cluster,
+    failures: &mut Vec<Error>,
+) -> Vec<DynamicObject> {
+    let mut names = Vec::new();
+    for object in objects {
+        match source_of(object, &object.namespace().unwrap_or_default()) {
+            Ok(source) if names.contains(&source) => {}
+            Ok(source) => names.push(source),
+            Err(error) => failures.push(error),
+        }
+    }
+    let mut sources = Vec::new();
+    for (name, namespace) in names {
+        let found = cluster.get(Kind::GitRepository, &namespace, &name).await;
+        match found.map_err(Error::from).and_then(|source| {
+            not_suspended(&source)?;
+            Ok(source)
+        }) {
+            Ok(source) => sources.push(source),
+            Err(error) => failures.push(error),
+        }
+    }
+    sources
 }
 
 /// Name and namespace of the GitRepository that a Kustomization applies.
@@ -124,31 +157,71 @@ fn source_of(object: &DynamicObject, namespace: &str) -> Result<(String, String)
     Ok((name.to_owned(), namespace.to_owned()))
 }
 
-/// Makes the request and waits for its outcome.
-async fn request(cluster: &Cluster, target: Target<'_>, context: &Context) -> Result<(), Error> {
-    let Target {
-        kind,
-        namespace,
-        name,
-    } = target;
-    output::action(format!(
-        "annotating {} {name} in {namespace} namespace",
-        kind.name()
-    ));
+/// Makes the requests and, if wanted, waits for the outcome of all of them.
+async fn request(
+    kind: Kind,
+    objects: &[DynamicObject],
+    wait: bool,
+    cluster: &Cluster,
+    context: &Context,
+    failures: &mut Vec<Error>,
+) {
     let token = wait::token();
-    let before = cluster
-        .annotate(kind, namespace, name, (names::REQUESTED_AT, &token))
-        .await?;
-    output::success(format!("{} annotated", kind.name()));
+    let mut awaited = Vec::new();
+    for object in objects {
+        let (namespace, name) = place(object);
+        output::action(format!(
+            "annotating {} {name} in {namespace} namespace",
+            kind.name()
+        ));
+        let annotation = (names::REQUESTED_AT, token.as_str());
+        match cluster.annotate(kind, &namespace, &name, annotation).await {
+            Ok(before) => {
+                output::success(format!("{} annotated", kind.name()));
+                awaited.push(wait::Awaited { kind, before });
+            }
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    if !wait || awaited.is_empty() {
+        return;
+    }
     output::waiting(format!("waiting for {} reconciliation", kind.name()));
     let goal = Goal::Handled { token: &token };
-    let object = wait::until(cluster, target, &goal, &before, context.timeout()).await?;
-    output::success(achieved(kind, &object));
-    Ok(())
+    let is_one = awaited.len() == 1;
+    let mut failed = Vec::new();
+    wait::each(
+        cluster,
+        &awaited,
+        &goal,
+        context.timeout(),
+        |one, outcome| {
+            let (namespace, name) = place(&one.before);
+            match outcome {
+                Ok(object) if is_one => output::success(achieved(kind, &object)),
+                Ok(object) => output::success(format!("{name}: {}", achieved(kind, &object))),
+                Err(error) => failed.push((namespace, name, error)),
+            }
+        },
+    )
+    .await;
+    for (namespace, name, error) in failed {
+        let target = Target {
+            kind,
+            namespace: &namespace,
+            name: &name,
+        };
+        explain(cluster, target, &error.to_string()).await;
+        failures.push(if is_one {
+            error
+        } else {
+            Error::input(format!("{namespace}/{name}: {error}"))
+        });
+    }
 }
 
 /// What came out of it, in Flux's words.
-fn achieved(kind: Kind, object: &DynamicObject) -> String {
+pub(super) fn achieved(kind: Kind, object: &DynamicObject) -> String {
     let text = |pointer: &str| object.text(pointer).unwrap_or_default().to_owned();
     match kind {
         Kind::GitRepository => format!("fetched revision {}", text("/status/artifact/revision")),

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Shared;
 use super::draft::Draft;
 use crate::cluster::{Cluster, View};
+use crate::commands::which::owner;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output;
@@ -142,14 +143,9 @@ async fn upsert(
 
 /// An object that a Kustomization applies from Git will be set back.
 fn warn_about_owner(object: &DynamicObject) {
-    let labels = object.metadata.labels.as_ref();
-    let label = |key: &str| labels.and_then(|labels| labels.get(key));
-    if let (Some(name), Some(namespace)) = (
-        label(names::OWNER_NAME_LABEL),
-        label(names::OWNER_NAMESPACE_LABEL),
-    ) {
+    if let Some(owner) = owner(object) {
         output::warning(format!(
-            "Kustomization {namespace}/{name} applies this object from Git and will undo the change; change it there"
+            "Kustomization {owner} applies this object from Git and will undo the change; change it there"
         ));
     }
 }

@@ -7,6 +7,7 @@ use kube::api::DynamicObject;
 
 use crate::cluster::View;
 use crate::commands::reconcile::latest_ref;
+use crate::commands::suspend::REASON;
 use crate::kind::Kind;
 use crate::output::human;
 
@@ -62,12 +63,7 @@ pub(super) fn row(kind: Kind, object: &DynamicObject, style: Style) -> Vec<Strin
     if shows_source(kind, style) {
         row.push(source(object));
     }
-    let suspended = if object.is_suspended() {
-        "True"
-    } else {
-        "False"
-    }
-    .to_owned();
+    let suspended = suspended(object);
     let (ready, message) = state(object);
     match kind {
         Kind::GitRepository => {
@@ -112,6 +108,18 @@ pub(super) fn row(kind: Kind, object: &DynamicObject, style: Style) -> Vec<Strin
         row.extend([origin(kind, object), age(object)]);
     }
     row
+}
+
+/// SUSPENDED, with the reason that was given for it.
+fn suspended(object: &DynamicObject) -> String {
+    if !object.is_suspended() {
+        return "False".to_owned();
+    }
+    let annotations = object.metadata.annotations.as_ref();
+    match annotations.and_then(|all| all.get(REASON)) {
+        Some(reason) => format!("True ({reason})"),
+        None => "True".to_owned(),
+    }
 }
 
 fn shows_source(kind: Kind, style: Style) -> bool {

@@ -1,0 +1,84 @@
+//! `resume`: lets controllers act upon objects again, and waits for what comes of it.
+
+use kube::api::DynamicObject;
+use serde_json::json;
+
+use crate::cluster::Cluster;
+use crate::context::Context;
+use crate::error::Error;
+use crate::kind::Kind;
+use crate::output;
+use crate::wait::{self, Goal, Target};
+
+use super::reconcile::achieved;
+use super::suspend::{REASON, warn_about_owner};
+use super::which::{Choice, Which, place, report};
+
+/// What can be resumed.
+pub(crate) type Resume = Which<Args>;
+
+/// Flags of `resume`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    choice: Choice,
+    /// Wait for all objects; one that is named alone is waited for in any case
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Runs the command: first everything is resumed, then waited for.
+pub(crate) fn run(what: Resume, context: &Context) -> Result<(), Error> {
+    let (kind, args) = what.split();
+    context.block_on(async {
+        let cluster = context.cluster().await?;
+        let chosen = args.choice.find(kind, &cluster, context).await?;
+        let mut failures = chosen.missing;
+        let mut resumed = Vec::new();
+        for object in &chosen.objects {
+            let (namespace, name) = place(object);
+            let noun = kind.noun();
+            output::action(format!("resuming {noun} {name} in {namespace} namespace"));
+            let patch = json!({
+                "spec": { "suspend": null },
+                "metadata": { "annotations": { REASON: null } },
+            });
+            match cluster.patch(kind, &namespace, &name, patch).await {
+                Ok(object) => {
+                    output::success(format!("{noun} resumed"));
+                    warn_about_owner(&object);
+                    resumed.push(object);
+                }
+                Err(error) => failures.push(error.into()),
+            }
+        }
+        if args.wait || args.choice.names.len() == 1 {
+            for object in &resumed {
+                if let Err(error) = await_one(kind, object, &cluster, context).await {
+                    failures.push(error);
+                }
+            }
+        }
+        report(failures)
+    })
+}
+
+async fn await_one(
+    kind: Kind,
+    object: &DynamicObject,
+    cluster: &Cluster,
+    context: &Context,
+) -> Result<(), Error> {
+    let (namespace, name) = place(object);
+    output::waiting(format!("waiting for {} reconciliation", kind.name()));
+    let target = Target {
+        kind,
+        namespace: &namespace,
+        name: &name,
+    };
+    let goal = Goal::Current { token: None };
+    let object = wait::until(cluster, target, &goal, object, context.timeout()).await?;
+    output::success(format!("{} {name} reconciliation completed", kind.name()));
+    output::success(achieved(kind, &object));
+    Ok(())
+}
