@@ -124,19 +124,12 @@ pub enum Error {
     /// The API server refused or could not be reached.
     #[error("the API server did not do as asked")]
     Kubernetes(#[source] Box<kube::Error>),
-    /// The registry could not be reached.
+    /// The registry's client could not be set up.
     #[error("cannot talk to the registry")]
     Http(#[from] reqwest::Error),
-    /// The registry answered something else than expected.
-    #[error("the registry answered {status} to {request}: {body}")]
-    Registry {
-        /// Method and path of the request.
-        request: String,
-        /// HTTP status.
-        status: u16,
-        /// The answer's text.
-        body: String,
-    },
+    /// An image could not be made or pushed.
+    #[error(transparent)]
+    Image(#[from] crate::image::Error),
     /// Text that must be JSON is not.
     #[error("{} is not what a sandbox writes", path.display())]
     Json {

@@ -10,6 +10,7 @@ mod admission;
 mod bad_input;
 mod command;
 mod git_server;
+mod images;
 mod plugin;
 mod programs;
 mod registry;

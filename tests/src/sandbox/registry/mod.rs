@@ -5,9 +5,10 @@ mod image;
 
 use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
+use reqwest::{Certificate, Client};
 use serde_json::json;
 
-use self::image::Pusher;
+use self::image::tiny;
 use super::{
     error::Result,
     paths,
@@ -16,6 +17,7 @@ use super::{
     programs::debian::{self, Package},
     wait,
 };
+use crate::image::{Image, push::Remote};
 
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -40,7 +42,7 @@ pub const AGNHOST_SIGNATURE_TAG: &str =
 #[derive(Debug)]
 pub struct Registry {
     host: String,
-    pusher: Pusher,
+    remote: Remote,
     process: Arc<Process>,
 }
 
@@ -88,10 +90,12 @@ impl Registry {
         })
         .await?;
         let host = format!("127.0.0.1:{port}");
-        let pusher = Pusher::new(&host, authority)?;
+        let ca = Certificate::from_pem(authority.certificate().as_bytes())?;
+        let client = Client::builder().tls_certs_only([ca]).no_proxy().build()?;
+        let remote = Remote::new(format!("https://{host}"), client);
         Ok(Self {
             host,
-            pusher,
+            remote,
             process,
         })
     }
@@ -111,13 +115,29 @@ impl Registry {
         &self.process
     }
 
+    /// The registry as a client sees it, to pull what is in it.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Pushes an image, such as one of [`crate::image::product`].
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn push(&self, repository: &str, tag: &str, image: &Image) -> Result<()> {
+        Ok(self.remote.push(repository, tag, image).await?)
+    }
+
     /// Pushes a tiny image under each tag. Images of different tags have different digests; one
     /// pushed again has the same.
     ///
     /// # Errors
     /// When the registry refuses.
     pub async fn push_tags(&self, repository: &str, tags: &[&str]) -> Result<()> {
-        self.pusher.push(repository, tags).await
+        for tag in tags {
+            self.push(repository, tag, &tiny(tag)?).await?;
+        }
+        Ok(())
     }
 
     /// All tags of a repository as the registry lists them.
@@ -125,7 +145,7 @@ impl Registry {
     /// # Errors
     /// When there is no such repository.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
-        self.pusher.tags(repository).await
+        Ok(self.remote.tags(repository).await?)
     }
 
     /// Digest of a tag's manifest, `sha256:...`.
@@ -133,7 +153,7 @@ impl Registry {
     /// # Errors
     /// When there is no such tag.
     pub async fn digest(&self, repository: &str, tag: &str) -> Result<String> {
-        self.pusher.digest(repository, tag).await
+        Ok(self.remote.digest(repository, tag).await?)
     }
 
     /// Fills the repository of the walk: [`AGNHOST_TAGS`] and [`AGNHOST_SIGNATURE_TAG`].
