@@ -162,6 +162,28 @@ impl Git {
         .await
     }
 
+    /// The object ids of directories and files of a fetched commit, `None` for what is not there:
+    /// as long as one stays the same, nothing in or below it has changed.
+    ///
+    /// # Errors
+    /// When the commit was not fetched.
+    pub async fn object_ids(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        paths: Vec<String>,
+    ) -> Result<Vec<Option<String>>, GitError> {
+        self.snapshot(remote, commit, move |snapshot| {
+            let id = |path: &String| match snapshot.object(Some(path)) {
+                Ok(id) => Ok(Some(id.to_string())),
+                Err(GitError::PathNotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+            paths.iter().map(id).collect()
+        })
+        .await
+    }
+
     /// Writes a fetched commit as a reproducible tar.gz, atomically, for readers outside.
     ///
     /// # Errors
