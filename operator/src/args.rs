@@ -39,6 +39,10 @@ pub struct Args {
     #[arg(long, default_value_t = 4)]
     pub concurrent_ssa: usize,
 
+    /// When changes that others make to applied objects are corrected.
+    #[arg(long, value_enum, default_value = "at-once")]
+    pub drift_correction: DriftCorrection,
+
     /// The kustomize program [default: the one in PATH].
     #[arg(long, env = "KUSTOMIZE")]
     pub kustomize: Option<PathBuf>,
@@ -58,6 +62,15 @@ pub struct Args {
     /// How it is logged.
     #[arg(long, value_enum, default_value = "json")]
     pub log_encoding: LogEncoding,
+}
+
+/// When drift is corrected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DriftCorrection {
+    /// As soon as it is seen, at most three times a minute per object.
+    AtOnce,
+    /// At the next interval.
+    Interval,
 }
 
 /// Form of a log line.

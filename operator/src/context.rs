@@ -20,6 +20,7 @@ use crate::driver::Controlled;
 use crate::events::Recorder;
 use crate::key::Key;
 use crate::kustomization::health::HealthWaits;
+use crate::kustomization::past::Known;
 use crate::metrics::Metrics;
 use crate::source::Source;
 use crate::triggers::Trigger;
@@ -118,6 +119,8 @@ pub struct Context {
     pub selected: Shared<ImageRef>,
     /// Health waits under way.
     pub health: HealthWaits,
+    /// What is remembered of Kustomizations.
+    pub known: Known,
     newest: Mutex<Newest>,
 }
 
@@ -173,6 +176,7 @@ impl Context {
             tags: Shared::default(),
             selected: Shared::default(),
             health: HealthWaits::default(),
+            known: Known::default(),
             newest: Mutex::default(),
         }
     }

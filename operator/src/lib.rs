@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use flux_api::names;
-use flux_apply::{Applier, Mapper};
+use flux_apply::{Applier, Live, Mapper};
 use flux_git::Git;
 use kube::Client;
 use kube_runtime::reflector::store;
@@ -86,8 +86,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (policy_trigger, policy_wakeups) = Trigger::new();
     let (automation_trigger, automation_wakeups) = Trigger::new();
     let mapper = Mapper::new(client.clone());
+    let (live, drifts) = Live::new(client.clone(), names::APPLY_FIELD_MANAGER);
     let context = Arc::new(Context::new(Parts {
-        applier: Applier::new(client.clone(), mapper, names::APPLY_FIELD_MANAGER),
+        applier: Applier::new(client.clone(), mapper, live),
         recorder: events::Recorder::start(client.clone()),
         artifacts: artifacts.clone(),
         artifacts_url,
@@ -128,6 +129,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         });
     }
     tokio::spawn(secrets::run(context.clone()));
+    tokio::spawn(kustomization::drift::run(context.clone(), drifts));
     tokio::spawn(stop_on_signal(stop.clone()));
 
     tokio::join!(

@@ -1,26 +1,23 @@
-//! Applying a set of objects: stages, take-over, collected failures.
+//! Applying a set of objects: stages, collected failures.
 //!
 //! One object that the API server refuses does not keep the others back: every object is tried,
 //! all refusals are reported together. Flux stops at the first and applies nothing of the stage
 //! (fluxcd/kustomize-controller issues 1231 and 1168 ask for the difference).
 
-use std::borrow::Cow;
-use std::collections::HashSet;
 use std::time::Duration;
 
 use flux_api::inventory::ObjectId;
 use futures::{StreamExt, stream};
 use kube::Client;
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::health::{self, Status};
-use crate::managers;
+use crate::live::Live;
 use crate::mapper::{self, Mapper};
-use crate::object::{self, Gvk, Owner};
+use crate::object::{self, Owner};
+use crate::one::{Done, Terms};
 use crate::plan::{Options, Plan, Planned};
-use crate::request::{self, RequestError};
-use crate::rules::{self, Decision};
+use crate::request;
 use crate::stages::{self, Stage};
 
 /// What happened to an object.
@@ -80,6 +77,8 @@ pub struct Outcome {
     pub changes: Vec<(ObjectId, Action)>,
     /// What the API server warned about.
     pub warnings: Vec<(ObjectId, String)>,
+    /// What others had done to objects since they were applied.
+    pub drifts: Vec<(ObjectId, String)>,
     /// What was refused.
     pub failures: Vec<Failure>,
 }
@@ -89,17 +88,33 @@ pub struct Outcome {
 pub struct Applier {
     pub(crate) client: Client,
     pub(crate) mapper: Mapper,
+    pub(crate) live: Live,
     pub(crate) manager: String,
 }
 
 impl Applier {
-    /// An applier; `manager` is the field manager that will own what it applies.
-    pub fn new(client: Client, mapper: Mapper, manager: impl Into<String>) -> Self {
+    /// An applier with the rights of `client`; what the table's manager applies is ours.
+    pub fn new(client: Client, mapper: Mapper, live: Live) -> Self {
         Self {
+            manager: live.manager().to_owned(),
             client,
             mapper,
-            manager: manager.into(),
+            live,
         }
+    }
+
+    /// The same for the rights of another client.
+    #[must_use]
+    pub fn with_client(&self, client: Client) -> Self {
+        Self {
+            client,
+            ..self.clone()
+        }
+    }
+
+    /// What is known of live objects.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Applies what was planned, stage by stage.
@@ -116,13 +131,17 @@ impl Applier {
             failures: plan.failures,
             ..Outcome::default()
         };
-        let announced: HashSet<Gvk> = plan
-            .objects
-            .iter()
-            .filter(|p| p.gvk.kind == "CustomResourceDefinition")
-            .flat_map(|p| mapper::served_by(&p.object))
-            .map(|(gvk, _)| gvk)
-            .collect();
+        let terms = Terms {
+            options,
+            shared,
+            announced: plan
+                .objects
+                .iter()
+                .filter(|p| p.gvk.kind == "CustomResourceDefinition")
+                .flat_map(|p| mapper::served_by(&p.object))
+                .map(|(gvk, _)| gvk)
+                .collect(),
+        };
         let mut definitions = Vec::new();
         let mut settled = false;
         for (stage, batch) in stages::batches(plan.objects, |p| p.gvk.kind.as_str()) {
@@ -133,7 +152,7 @@ impl Applier {
             }
             let results: Vec<_> = stream::iter(batch)
                 .map(|planned| async {
-                    let result = self.apply_one(&planned, &announced, options, shared).await;
+                    let result = self.apply_one(&planned, &terms).await;
                     (planned, result)
                 })
                 .buffered(options.concurrency.max(1))
@@ -141,12 +160,19 @@ impl Applier {
                 .await;
             for (planned, result) in results {
                 match result {
-                    Ok((action, warnings)) => {
+                    Ok(Done {
+                        action,
+                        warnings,
+                        drift,
+                    }) => {
                         let changed = matches!(action, Action::Created | Action::Configured);
                         outcome.changes.push((planned.id.clone(), action));
                         outcome
                             .warnings
                             .extend(warnings.into_iter().map(|text| (planned.id.clone(), text)));
+                        if let Some(drift) = drift {
+                            outcome.drifts.push((planned.id.clone(), drift));
+                        }
                         if changed && planned.gvk.kind == "CustomResourceDefinition" {
                             definitions.push(planned);
                         }
@@ -164,99 +190,6 @@ impl Applier {
                 .await;
         }
         outcome
-    }
-
-    async fn apply_one(
-        &self,
-        planned: &Planned,
-        announced: &HashSet<Gvk>,
-        options: &Options,
-        shared: &(dyn Fn(&ObjectId, &Owner) -> bool + Sync),
-    ) -> Result<(Action, Vec<String>), RequestError> {
-        let path = planned.path();
-        let live = request::get_metadata(&self.client, &path).await?;
-        if let Decision::Skip(why) = rules::decide(&planned.object, live.as_ref()) {
-            return Ok((Action::Skipped(why), Vec::new()));
-        }
-        if let Some(patch) = live
-            .as_ref()
-            .and_then(|l| managers::take_over(l, &self.manager))
-        {
-            // A lost race only delays the take-over to the next run.
-            match request::json_patch(&self.client, &path, &self.manager, &patch).await {
-                Ok(_) => {}
-                Err(RequestError::Api {
-                    code: 404 | 409 | 422,
-                    ..
-                }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let desired = labelled(planned, live.as_ref(), &options.owner, shared);
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let answer = loop {
-            match request::apply(&self.client, &path, &self.manager, &desired).await {
-                // A definition that is established may be unknown to the endpoint for a moment.
-                Err(error)
-                    if error.is_not_found()
-                        && announced.contains(&planned.gvk)
-                        && Instant::now() < deadline =>
-                {
-                    sleep(Duration::from_millis(100)).await;
-                }
-                Err(error) if is_immutable(&error) => {
-                    let Some(live) = live.as_ref() else {
-                        return Err(error);
-                    };
-                    if !options.force && !rules::may_force(&planned.object, Some(live)) {
-                        return Err(error);
-                    }
-                    self.recreate(planned, live, &path).await?;
-                    let answer =
-                        request::apply(&self.client, &path, &self.manager, &planned.object).await?;
-                    return Ok((Action::Created, answer.warnings));
-                }
-                other => break other?,
-            }
-        };
-        let before = live.as_ref().map(object::resource_version);
-        let action = match before {
-            _ if answer.created => Action::Created,
-            Some(before) if before == object::resource_version(&answer.object) => Action::Unchanged,
-            _ => Action::Configured,
-        };
-        Ok((action, answer.warnings))
-    }
-
-    /// Deletes an object and waits until it is gone.
-    async fn recreate(
-        &self,
-        planned: &Planned,
-        live: &Value,
-        path: &str,
-    ) -> Result<(), RequestError> {
-        let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
-        request::delete(&self.client, path, uid).await?;
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            match request::get_metadata(&self.client, path).await? {
-                Some(still) if still["metadata"]["uid"] == uid => {
-                    if Instant::now() > deadline {
-                        return Err(RequestError::Api {
-                            code: 409,
-                            reason: "Timeout".into(),
-                            message: format!(
-                                "{} was deleted to be created again (force) and is still there; finalizers: {}",
-                                object::display(&planned.id),
-                                still["metadata"]["finalizers"]
-                            ),
-                        });
-                    }
-                }
-                _ => return Ok(()),
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
     }
 
     async fn await_definitions(
@@ -291,98 +224,5 @@ impl Applier {
                 sleep(Duration::from_millis(50)).await;
             }
         }
-    }
-}
-
-/// The object as it is applied: with the labels of its first owner where that still applies it.
-fn labelled<'a>(
-    planned: &'a Planned,
-    live: Option<&Value>,
-    owner: &Owner,
-    shared: &(dyn Fn(&ObjectId, &Owner) -> bool + Sync),
-) -> Cow<'a, Value> {
-    match live.and_then(Owner::of) {
-        Some(first) if first != *owner && shared(&planned.id, &first) => {
-            let mut object = planned.object.clone();
-            object::set_labels(&mut object, first.labels());
-            Cow::Owned(object)
-        }
-        _ => Cow::Borrowed(&planned.object),
-    }
-}
-
-/// Whether the refusal says that a field cannot be changed in place. Other validation errors are
-/// not taken for it: deleting an object because its new form is invalid would lose it
-/// (fluxcd/kustomize-controller issue 734).
-fn is_immutable(error: &RequestError) -> bool {
-    match error {
-        RequestError::Api {
-            code: 422, message, ..
-        } => {
-            message.contains("immutable")
-                || message.contains("may not be changed")
-                || message.contains("updates to statefulset spec")
-                || message.contains("is forbidden: pod updates")
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::mapper::Resource;
-
-    #[test]
-    fn a_shared_object_keeps_its_first_owner() {
-        let owner = |name: &str| Owner {
-            name: name.into(),
-            namespace: "flux-system".into(),
-        };
-        let mut object =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "foo"}});
-        let (mut live, id) = (object.clone(), object::id(&object).unwrap());
-        object::set_labels(&mut object, owner("second").labels());
-        object::set_labels(&mut live, owner("first").labels());
-        let planned = Planned {
-            id,
-            gvk: Gvk::of(&object).unwrap(),
-            resource: Resource {
-                plural: "namespaces".into(),
-                namespaced: false,
-            },
-            object,
-        };
-        for (live, is_shared, want) in [
-            (None, true, "second"),
-            (Some(&live), true, "first"),
-            (Some(&live), false, "second"),
-        ] {
-            let found = labelled(&planned, live, &owner("second"), &|_, _| is_shared);
-            assert_eq!(Owner::of(&found), Some(owner(want)));
-        }
-    }
-
-    #[test]
-    fn only_immutability_may_lead_to_a_deletion() {
-        let refused = |code, message: &str| RequestError::Api {
-            code,
-            reason: "Invalid".into(),
-            message: message.into(),
-        };
-        assert!(is_immutable(&refused(
-            422,
-            "spec.selector: Invalid value: field is immutable"
-        )));
-        assert!(!is_immutable(&refused(
-            422,
-            "spec.replicas: must be greater than 0"
-        )));
-        assert!(!is_immutable(&refused(
-            403,
-            "field is immutable, says a webhook"
-        )));
     }
 }

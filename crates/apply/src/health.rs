@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::object::Gvk;
+
 /// Where an object stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -37,6 +39,22 @@ impl Status {
             Self::Current | Self::Terminating | Self::NotFound => "",
         }
     }
+}
+
+/// Built-in kinds without a status: they are there, or they are not.
+pub fn is_at_once(gvk: &Gvk) -> bool {
+    matches!(
+        (gvk.group.as_str(), gvk.kind.as_str()),
+        (
+            "",
+            "ConfigMap" | "Secret" | "ServiceAccount" | "LimitRange" | "Endpoints"
+        ) | (
+            "rbac.authorization.k8s.io",
+            "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding"
+        ) | ("storage.k8s.io", "StorageClass")
+            | ("scheduling.k8s.io", "PriorityClass")
+            | ("networking.k8s.io", "NetworkPolicy" | "IngressClass")
+    )
 }
 
 fn progress(text: impl Into<String>) -> Status {

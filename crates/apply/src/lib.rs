@@ -14,25 +14,34 @@
 //! | [`rules`] | the annotations by which users steer apply and prune |
 //! | [`stages`] | the order of things |
 //! | [`plan`] | what will be applied, settled before anything is |
+//! | [`seen`] | the metadata of an object in a few words |
+//! | [`fields`] | who owns which fields |
+//! | [`live`] | what is known of live objects, and what others change |
 //! | [`applier`] | applying a set of objects |
 //! | [`prune`] | deleting what is no longer wanted |
 //! | [`health`] | whether an object has reached its desired state |
 //! | [`wait`] | waiting for health by watching, not by asking again |
 
 pub mod applier;
+pub mod fields;
+mod follow;
 pub mod health;
+pub mod live;
 pub mod managers;
 pub mod mapper;
 pub mod normalize;
 pub mod object;
+mod one;
 pub mod plan;
 pub mod prune;
 pub mod request;
 pub mod rules;
+pub mod seen;
 pub mod stages;
 pub mod wait;
 
 pub use applier::{Applier, Outcome};
+pub use live::Live;
 pub use mapper::Mapper;
 pub use object::Owner;
 pub use plan::{Options, Plan};

@@ -9,17 +9,25 @@ use serde_json::{Map, Value, json};
 /// Managers whose fields are ours once the object is synced, by prefix.
 const PREDECESSORS: &[&str] = &["kubectl", "before-first-apply"];
 
-/// What `kubectl apply` remembers for its own three-way merge; stale once the object is synced.
+/// What `kubectl apply` and old versions of Flux remember; stale once the object is synced.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const STALE_ANNOTATIONS: &[&str] = &[
+    LAST_APPLIED,
+    "kustomize.toolkit.fluxcd.io/checksum",
+    "fluxcd.io/sync-checksum",
+];
+const STALE_LABELS: &[&str] = &["fluxcd.io/sync-gc-mark"];
 
 /// The JSON patch by which `manager` takes over from its predecessors, guarded by the resource
 /// version; `None` when there is nothing to take over.
 pub fn take_over(live: &Value, manager: &str) -> Option<Value> {
     let entries = live["metadata"]["managedFields"].as_array()?;
     let (old, mut kept): (Vec<&Value>, Vec<Value>) = {
-        let (old, kept): (Vec<_>, Vec<_>) = entries
-            .iter()
-            .partition(|entry| is_predecessor(entry, manager));
+        let (old, kept): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
+            let text = |field: &str| entry[field].as_str().unwrap_or_default();
+            let (name, operation) = (text("manager"), text("operation"));
+            is_predecessor(name, operation, text("subresource"), manager)
+        });
         (old, kept.into_iter().cloned().collect())
     };
     let first = old.first()?;
@@ -42,21 +50,22 @@ pub fn take_over(live: &Value, manager: &str) -> Option<Value> {
             "value": live["metadata"]["resourceVersion"]}),
         json!({"op": "replace", "path": "/metadata/managedFields", "value": kept}),
     ];
-    if live["metadata"]["annotations"][LAST_APPLIED].is_string() {
-        let path = format!("/metadata/annotations/{}", LAST_APPLIED.replace('/', "~1"));
-        patch.push(json!({"op": "remove", "path": path}));
+    for (field, keys) in [("annotations", STALE_ANNOTATIONS), ("labels", STALE_LABELS)] {
+        for key in keys {
+            if live["metadata"][field][*key].is_string() {
+                let path = format!("/metadata/{field}/{}", key.replace('/', "~1"));
+                patch.push(json!({"op": "remove", "path": path}));
+            }
+        }
     }
     Some(Value::Array(patch))
 }
 
-fn is_predecessor(entry: &Value, manager: &str) -> bool {
-    let name = entry["manager"].as_str().unwrap_or_default();
-    let subresource = entry["subresource"].as_str().unwrap_or_default();
-    if !subresource.is_empty() {
-        return false;
-    }
-    PREDECESSORS.iter().any(|prefix| name.starts_with(prefix))
-        || (name == manager && entry["operation"] == "Update")
+/// Whether an entry of `managedFields` belongs to somebody whose fields `manager` takes over.
+pub fn is_predecessor(name: &str, operation: &str, subresource: &str, manager: &str) -> bool {
+    subresource.is_empty()
+        && (PREDECESSORS.iter().any(|prefix| name.starts_with(prefix))
+            || (name.starts_with(manager) && operation == "Update"))
 }
 
 fn is_ours(entry: &Value, manager: &str) -> bool {

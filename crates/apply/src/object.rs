@@ -29,10 +29,14 @@ impl Owner {
 
     /// The owner that an object's labels name, if any.
     pub fn of(object: &Value) -> Option<Self> {
-        let labels = string_map(object, "labels");
+        Self::from_labels(|key| object["metadata"]["labels"][key].as_str())
+    }
+
+    /// The owner that labels name, if any.
+    pub fn from_labels<'a>(label: impl Fn(&'static str) -> Option<&'a str>) -> Option<Self> {
         Some(Self {
-            name: labels.get(names::OWNER_NAME_LABEL)?.clone(),
-            namespace: labels.get(names::OWNER_NAMESPACE_LABEL)?.clone(),
+            name: label(names::OWNER_NAME_LABEL)?.to_owned(),
+            namespace: label(names::OWNER_NAMESPACE_LABEL)?.to_owned(),
         })
     }
 

@@ -25,6 +25,26 @@ pub struct Options {
     pub concurrency: usize,
     /// How long to wait for new definitions to be served.
     pub definition_timeout: Duration,
+    /// Apply also what is known to be as it was applied.
+    pub full: bool,
+    /// This very set was applied completely, by an earlier process at the latest: an object whose
+    /// fields are all still ours is as it should be.
+    pub proven: bool,
+}
+
+impl Options {
+    /// Those of an owner, everything else as it is by default.
+    pub fn of(owner: Owner) -> Self {
+        Self {
+            force: false,
+            default_namespace: owner.namespace.clone(),
+            concurrency: 4,
+            definition_timeout: Duration::from_secs(60),
+            full: false,
+            proven: false,
+            owner,
+        }
+    }
 }
 
 /// An object that is ready to be applied.
@@ -89,7 +109,7 @@ impl Applier {
             };
             let resource = match announced.get(&gvk) {
                 Some(resource) => Some(resource.clone()),
-                None => self.mapper.resource(&gvk).await?,
+                None => self.followed(&gvk).await?,
             };
             let Some(resource) = resource else {
                 plan.failures.push(Failure {
@@ -121,6 +141,17 @@ impl Applier {
             }
         }
         Ok(plan)
+    }
+}
+
+impl Applier {
+    /// Where a kind lives, and its objects followed from now on.
+    async fn followed(&self, gvk: &Gvk) -> Result<Option<Resource>, kube::Error> {
+        let resource = self.mapper.resource(gvk).await?;
+        if let Some(resource) = &resource {
+            self.live.follow(gvk, resource).await;
+        }
+        Ok(resource)
     }
 }
 

@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use flux_api::inventory::ObjectId;
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::applier::{Action, Applier, Failure};
 use crate::object::{Gvk, Owner};
-use crate::{request, rules, stages};
+use crate::request::{self, RequestError};
+use crate::seen::{Reading, Seen};
+use crate::{rules, stages};
 
 /// An entry of an inventory: an object and the version under which it was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,33 +90,55 @@ impl Applier {
         &self,
         entry: &Entry,
         owner: &Owner,
-    ) -> Result<Option<&'static str>, request::RequestError> {
-        let Some((path, live)) = self.live(entry).await? else {
-            return Ok(Some("it does not exist any more"));
+    ) -> Result<Option<&'static str>, RequestError> {
+        const GONE: &str = "it does not exist any more";
+        self.live.release(&entry.id, owner);
+        let Some(path) = self.path(entry).await? else {
+            return Ok(Some(GONE));
         };
-        if let Some(why) = rules::keeps_from_prune(&live, owner) {
+        let known = self.live.seen(&entry.id);
+        let seen = match known.clone() {
+            Some(seen) => seen,
+            None => match self.read(&path).await? {
+                Some(seen) => seen,
+                None => return Ok(Some(GONE)),
+            },
+        };
+        if let Some(why) = rules::keeps_from_prune(&seen, owner) {
             return Ok(Some(why));
         }
-        let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
-        request::delete(&self.client, &path, uid).await?;
-        Ok(None)
+        match request::delete(&self.client, &path, &seen.uid).await {
+            // What was known is history: there is another one of that name.
+            Err(RequestError::Api { code: 409, .. }) if known.is_some() => {
+                let Some(seen) = self.read(&path).await? else {
+                    return Ok(Some(GONE));
+                };
+                if let Some(why) = rules::keeps_from_prune(&seen, owner) {
+                    return Ok(Some(why));
+                }
+                request::delete(&self.client, &path, &seen.uid).await?;
+                Ok(None)
+            }
+            other => other.map(|()| None),
+        }
     }
 
-    async fn live(&self, entry: &Entry) -> Result<Option<(String, Value)>, request::RequestError> {
+    async fn read(&self, path: &str) -> Result<Option<Seen>, RequestError> {
+        match request::get_metadata(&self.client, path).await? {
+            Some(body) => Ok(Some(Reading::parse(&body, &self.manager)?.seen)),
+            None => Ok(None),
+        }
+    }
+
+    /// The URL path of an entry. A kind that is not served any more has no objects left either.
+    async fn path(&self, entry: &Entry) -> Result<Option<String>, RequestError> {
         let gvk = entry.gvk();
         let resource = self
             .mapper
             .resource(&gvk)
             .await
-            .map_err(|error| request::RequestError::Transport(Box::new(error)))?;
-        // A kind that is not served any more has no objects left either.
-        let Some(resource) = resource else {
-            return Ok(None);
-        };
-        let path = request::path(&gvk, &resource, &entry.id.namespace, &entry.id.name);
-        Ok(request::get_metadata(&self.client, &path)
-            .await?
-            .map(|live| (path, live)))
+            .map_err(|error| RequestError::Transport(Box::new(error)))?;
+        Ok(resource.map(|r| request::path(&gvk, &r, &entry.id.namespace, &entry.id.name)))
     }
 
     /// Waits until all of `entries` are gone; returns those that are still there at the end.
@@ -126,13 +149,15 @@ impl Applier {
         &self,
         entries: &[Entry],
         timeout: Duration,
-    ) -> Result<Vec<ObjectId>, request::RequestError> {
+    ) -> Result<Vec<ObjectId>, RequestError> {
         let deadline = Instant::now() + timeout;
         let mut left: Vec<&Entry> = entries.iter().collect();
         loop {
             let mut still = Vec::new();
             for entry in left {
-                if self.live(entry).await?.is_some() {
+                if let Some(path) = self.path(entry).await?
+                    && self.read(&path).await?.is_some()
+                {
                     still.push(entry);
                 }
             }

@@ -3,6 +3,7 @@
 //! `kube::Api` drops the `Warning` headers that admission webhooks and deprecated versions send;
 //! for a change that arrives through Git nobody else would ever see them.
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, WARNING};
 use http::{Method, Request, StatusCode};
 use kube::Client;
@@ -68,21 +69,30 @@ impl RequestError {
 /// What a request returned.
 #[derive(Debug)]
 pub struct Answer {
-    /// The object, or the `Status` of a delete.
-    pub object: Value,
+    /// The metadata of the object as JSON, or the `Status` of a delete.
+    pub body: Bytes,
     /// Whether the object was created by this request.
     pub created: bool,
     /// Texts of the `Warning` headers.
     pub warnings: Vec<String>,
 }
 
-/// The URL path of an object.
-pub fn path(gvk: &Gvk, resource: &Resource, namespace: &str, name: &str) -> String {
-    let root = if gvk.group.is_empty() {
+/// The URL path of all objects of a kind.
+pub fn collection(gvk: &Gvk, resource: &Resource) -> String {
+    format!("{}/{}", root(gvk), resource.plural)
+}
+
+fn root(gvk: &Gvk) -> String {
+    if gvk.group.is_empty() {
         format!("/api/{}", gvk.version)
     } else {
         format!("/apis/{}/{}", gvk.group, gvk.version)
-    };
+    }
+}
+
+/// The URL path of an object.
+pub fn path(gvk: &Gvk, resource: &Resource, namespace: &str, name: &str) -> String {
+    let root = root(gvk);
     // Names with a colon (RBAC) are fine in a path; a slash never passes validation.
     if resource.namespaced {
         format!("{root}/namespaces/{namespace}/{}/{name}", resource.plural)
@@ -91,7 +101,15 @@ pub fn path(gvk: &Gvk, resource: &Resource, namespace: &str, name: &str) -> Stri
     }
 }
 
-/// Applies an object by server-side apply, taking over fields that other managers hold.
+/// A resource version that no object has.
+///
+/// An apply that names it creates the object or fails with a conflict when there is one: the API
+/// server compares versions of what exists only (`registry/generic/registry/store.go`, `Update`).
+/// So what must be looked at before it is changed costs a second request, and only that.
+const NONE_YET: &str = "1";
+
+/// Applies an object by server-side apply, taking over fields that other managers hold. The answer
+/// holds its metadata.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -102,13 +120,29 @@ pub async fn apply(
     object: &Value,
 ) -> Result<Answer, RequestError> {
     let uri = format!("{path}?fieldManager={manager}&force=true");
-    let request = Request::builder()
-        .method(Method::PATCH)
-        .uri(uri)
-        .header(ACCEPT, "application/json")
-        .header(CONTENT_TYPE, "application/apply-patch+yaml")
-        .body(Body::from(serde_json::to_vec(object)?))?;
-    send(client, request).await
+    let body = serde_json::to_vec(object)?;
+    patch(client, uri, "application/apply-patch+yaml", body).await
+}
+
+/// The same for an object that is not there; `None` when it is.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn create(
+    client: &Client,
+    path: &str,
+    manager: &str,
+    object: &Value,
+) -> Result<Option<Answer>, RequestError> {
+    let mut guarded = object.clone();
+    guarded["metadata"]["resourceVersion"] = Value::String(NONE_YET.to_owned());
+    match apply(client, path, manager, &guarded).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(RequestError::Api {
+            code: 409, reason, ..
+        }) if reason == "Conflict" => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Sends a JSON patch.
@@ -121,12 +155,23 @@ pub async fn json_patch(
     manager: &str,
     operations: &Value,
 ) -> Result<Answer, RequestError> {
+    let uri = format!("{path}?fieldManager={manager}");
+    let body = serde_json::to_vec(operations)?;
+    patch(client, uri, "application/json-patch+json", body).await
+}
+
+async fn patch(
+    client: &Client,
+    uri: String,
+    content_type: &str,
+    body: Vec<u8>,
+) -> Result<Answer, RequestError> {
     let request = Request::builder()
         .method(Method::PATCH)
-        .uri(format!("{path}?fieldManager={manager}"))
-        .header(ACCEPT, "application/json")
-        .header(CONTENT_TYPE, "application/json-patch+json")
-        .body(Body::from(serde_json::to_vec(operations)?))?;
+        .uri(uri)
+        .header(ACCEPT, PARTIAL)
+        .header(CONTENT_TYPE, content_type)
+        .body(Body::from(body))?;
     send(client, request).await
 }
 
@@ -135,27 +180,36 @@ pub async fn json_patch(
 /// # Errors
 /// See [`RequestError`].
 pub async fn get(client: &Client, path: &str) -> Result<Option<Value>, RequestError> {
-    read(client, path, "application/json").await
+    match get_bytes(client, path, "application/json").await {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Reads an object's metadata; `None` when it does not exist.
+/// Reads an object's metadata as JSON; `None` when it does not exist.
 ///
 /// # Errors
 /// See [`RequestError`].
-pub async fn get_metadata(client: &Client, path: &str) -> Result<Option<Value>, RequestError> {
-    read(client, path, PARTIAL).await
+pub async fn get_metadata(client: &Client, path: &str) -> Result<Option<Bytes>, RequestError> {
+    match get_bytes(client, path, PARTIAL).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-async fn read(client: &Client, path: &str, accept: &str) -> Result<Option<Value>, RequestError> {
+/// Reads what is at a path in the form that `accept` asks for.
+pub(crate) async fn get_bytes(
+    client: &Client,
+    path: &str,
+    accept: &str,
+) -> Result<Bytes, RequestError> {
     let request = Request::builder()
         .uri(path)
         .header(ACCEPT, accept)
         .body(Body::empty())?;
-    match send(client, request).await {
-        Ok(answer) => Ok(Some(answer.object)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    send(client, request).await.map(|answer| answer.body)
 }
 
 /// Deletes exactly the object with this uid, in the background; gone already is fine.
@@ -192,24 +246,28 @@ async fn send(client: &Client, request: Request<Body>) -> Result<Answer, Request
         .await
         .map_err(transport)?;
     if status.is_success() {
-        let object = serde_json::from_slice(&bytes)?;
         return Ok(Answer {
-            object,
+            body: bytes,
             created: status == StatusCode::CREATED,
             warnings,
         });
     }
-    let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Err(refusal(status.as_u16(), &bytes))
+}
+
+/// The error of an answer that is none of success.
+pub(crate) fn refusal(code: u16, body: &[u8]) -> RequestError {
+    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
     let message = match text("message") {
-        empty if empty.is_empty() => format!("the API server answered {status}"),
+        empty if empty.is_empty() => format!("the API server answered {code}"),
         message => message,
     };
-    Err(RequestError::Api {
-        code: status.as_u16(),
+    RequestError::Api {
+        code,
         reason: text("reason"),
         message,
-    })
+    }
 }
 
 /// The texts of `Warning: 299 - "text"` headers (RFC 7234, section 5.5).

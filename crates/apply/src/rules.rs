@@ -3,7 +3,8 @@
 use flux_api::names;
 use serde_json::Value;
 
-use crate::object;
+use crate::object::Owner;
+use crate::seen::Seen;
 
 /// What to do with an object of the desired set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,48 +15,83 @@ pub enum Decision {
     Skip(&'static str),
 }
 
-/// Whether a label or annotation has a value, in any case of letters.
-fn has(object: &Value, key: &str, value: &str) -> bool {
-    ["annotations", "labels"].iter().any(|field| {
-        object["metadata"][*field][key]
-            .as_str()
-            .is_some_and(|v| v.eq_ignore_ascii_case(value))
-    })
+/// What the labels and annotations of an object ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// `reconcile: disabled`.
+    pub reconcile_disabled: bool,
+    /// `prune: disabled`.
+    pub prune_disabled: bool,
+    /// `force: enabled`.
+    pub force: bool,
+    /// `ssa: Ignore`.
+    pub ignore: bool,
+    /// `ssa: IfNotPresent`.
+    pub if_not_present: bool,
+    /// `ssa: Merge`.
+    pub merge: bool,
 }
 
-/// Decides from the desired object and the live object's metadata (`None` when there is none).
-pub fn decide(desired: &Value, live: Option<&Value>) -> Decision {
-    let either = |key, value| has(desired, key, value) || live.is_some_and(|l| has(l, key, value));
-    if either(names::RECONCILE, "disabled") {
+impl Marks {
+    /// Reads them; `values` gives the label and the annotation of a key. Values count in any case
+    /// of letters.
+    pub fn read<'a>(values: impl Fn(&'static str) -> [Option<&'a str>; 2]) -> Self {
+        let has = |key, value: &str| {
+            values(key)
+                .into_iter()
+                .flatten()
+                .any(|found| found.eq_ignore_ascii_case(value))
+        };
+        Self {
+            reconcile_disabled: has(names::RECONCILE, "disabled"),
+            prune_disabled: has(names::PRUNE, "disabled"),
+            force: has(names::FORCE, "enabled"),
+            ignore: has(names::SSA, "Ignore"),
+            if_not_present: has(names::SSA, "IfNotPresent"),
+            merge: has(names::SSA, "Merge"),
+        }
+    }
+
+    /// Those of an object.
+    pub fn of(object: &Value) -> Self {
+        let metadata = &object["metadata"];
+        Self::read(|key| {
+            [
+                metadata["labels"][key].as_str(),
+                metadata["annotations"][key].as_str(),
+            ]
+        })
+    }
+}
+
+/// Decides from the marks of the desired object and of the live one (`None` when there is none).
+pub fn decide(desired: Marks, live: Option<Marks>) -> Decision {
+    let any = live.unwrap_or_default();
+    if desired.reconcile_disabled || any.reconcile_disabled {
         return Decision::Skip("reconcile: disabled");
     }
-    if either(names::SSA, "Ignore") {
+    if desired.ignore || any.ignore {
         return Decision::Skip("ssa: Ignore");
     }
-    if live.is_some() && has(desired, names::SSA, "IfNotPresent") {
+    if live.is_some() && desired.if_not_present {
         return Decision::Skip("ssa: IfNotPresent");
     }
     Decision::Apply
 }
 
-/// Whether a field that cannot be changed may be changed by deleting and creating the object.
-pub fn may_force(desired: &Value, live: Option<&Value>) -> bool {
-    has(desired, names::FORCE, "enabled") || live.is_some_and(|l| has(l, names::FORCE, "enabled"))
-}
-
 /// Why a live object must not be pruned although it left the desired set; `None` when it may.
-pub fn keeps_from_prune(live: &Value, owner: &object::Owner) -> Option<&'static str> {
-    if !owner.owns(&object::string_map(live, "labels")) {
+pub fn keeps_from_prune(live: &Seen, owner: &Owner) -> Option<&'static str> {
+    if live.owner.as_ref() != Some(owner) {
         return Some("it belongs to somebody else by its owner labels");
     }
     [
-        (names::PRUNE, "disabled", "prune: disabled"),
-        (names::RECONCILE, "disabled", "reconcile: disabled"),
-        (names::SSA, "Ignore", "ssa: Ignore"),
+        (live.marks.prune_disabled, "prune: disabled"),
+        (live.marks.reconcile_disabled, "reconcile: disabled"),
+        (live.marks.ignore, "ssa: Ignore"),
     ]
     .into_iter()
-    .find(|(key, value, _)| has(live, key, value))
-    .map(|(_, _, why)| why)
+    .find(|(asked, _)| *asked)
+    .map(|(_, why)| why)
 }
 
 #[cfg(test)]
@@ -63,6 +99,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::seen::Reading;
 
     fn annotated(key: &str, value: &str) -> Value {
         json!({"metadata": {"annotations": {key: value}}})
@@ -84,7 +121,7 @@ mod tests {
             (annotated(reconcile, "Disabled"), None, false),
             (plain.clone(), Some(annotated(reconcile, "disabled")), false),
         ] {
-            let decision = decide(&desired, live.as_ref());
+            let decision = decide(Marks::of(&desired), live.as_ref().map(Marks::of));
             assert_eq!(
                 decision == Decision::Apply,
                 applied,
@@ -95,16 +132,23 @@ mod tests {
 
     #[test]
     fn prune_takes_only_what_is_owned() {
-        let owner = object::Owner {
+        let owner = Owner {
             name: "a".into(),
             namespace: "b".into(),
         };
+        let seen = |object: &Value| {
+            let text = object.to_string();
+            Reading::parse(text.as_bytes(), "m").unwrap().seen
+        };
         let owned = json!({"metadata": {"labels": {
             "kustomize.toolkit.fluxcd.io/name": "a", "kustomize.toolkit.fluxcd.io/namespace": "b"}}});
-        assert_eq!(keeps_from_prune(&owned, &owner), None);
-        assert!(keeps_from_prune(&json!({"metadata": {}}), &owner).is_some());
+        assert_eq!(keeps_from_prune(&seen(&owned), &owner), None);
+        assert!(keeps_from_prune(&seen(&json!({"metadata": {}})), &owner).is_some());
         let mut kept = owned;
         kept["metadata"]["annotations"] = json!({"kustomize.toolkit.fluxcd.io/prune": "Disabled"});
-        assert_eq!(keeps_from_prune(&kept, &owner), Some("prune: disabled"));
+        assert_eq!(
+            keeps_from_prune(&seen(&kept), &owner),
+            Some("prune: disabled")
+        );
     }
 }

@@ -105,6 +105,9 @@ impl Applier {
     }
 
     async fn look(&self, target: &Target) -> Result<Status, request::RequestError> {
+        if self.is_known_healthy(target) {
+            return Ok(Status::Current);
+        }
         let resource = self.resource_of(target).await?;
         let Some(resource) = resource else {
             return Ok(Status::NotFound);
@@ -115,8 +118,26 @@ impl Applier {
             &target.id.namespace,
             &target.id.name,
         );
-        let live = request::get(&self.client, &path).await?;
-        Ok(live.map_or(Status::NotFound, |live| health::status(&live)))
+        let Some(live) = request::get(&self.client, &path).await? else {
+            return Ok(Status::NotFound);
+        };
+        let status = health::status(&live);
+        self.note(&target.id, &status, object::resource_version(&live));
+        Ok(status)
+    }
+
+    /// Whether the watch of managed objects answers without a request: the object was healthy at
+    /// the version that it has, or there is nothing to wait for in its kind.
+    fn is_known_healthy(&self, target: &Target) -> bool {
+        self.live.is_healthy(&target.id)
+            || (health::is_at_once(&target.gvk)
+                && self.live.seen(&target.id).is_some_and(|s| !s.terminating))
+    }
+
+    fn note(&self, id: &ObjectId, status: &Status, version: &str) {
+        if let (Status::Current, Ok(version)) = (status, version.parse()) {
+            self.live.healthy(id, version);
+        }
     }
 
     async fn resource_of(
@@ -143,6 +164,8 @@ impl Applier {
                     match updates.try_next().await {
                         Ok(Some(Some(live))) => {
                             let status = judge(&live, &target.gvk);
+                            let version = live.metadata.resource_version.as_deref();
+                            self.note(&target.id, &status, version.unwrap_or_default());
                             if matches!(status, Status::Current | Status::Failed(_)) {
                                 return (index, status);
                             }

@@ -4,11 +4,27 @@ use flux_api::{Condition, Kustomization, KustomizationStatus, conditions, names}
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
+use super::cycles;
 use crate::context::Context;
 use crate::key::Key;
 
-/// Whether all dependencies are ready; the error names the first that is not.
+/// Whether all dependencies are ready; the error names the first that is not, or the circle that
+/// the object is part of.
 pub fn check(object: &Kustomization, revision: &str, context: &Context) -> Result<(), String> {
+    if !object.spec.depends_on.is_empty() {
+        let circle = cycles::through(&Key::of(object), |key| {
+            let reference = ObjectRef::new(&key.name).within(&key.namespace);
+            let found = context.stores.kustomizations.get(&reference);
+            found.map(|found| dependencies(&found)).unwrap_or_default()
+        });
+        if let Some(circle) = circle {
+            let names: Vec<_> = circle.iter().map(ToString::to_string).collect();
+            return Err(format!(
+                "dependencies form a cycle: {}; remove one of these spec.dependsOn",
+                names.join(" -> ")
+            ));
+        }
+    }
     for dependency in &object.spec.depends_on {
         let namespace = dependency
             .namespace
@@ -24,6 +40,13 @@ pub fn check(object: &Kustomization, revision: &str, context: &Context) -> Resul
             .map_err(|why| format!("dependency '{key}' {why}"))?;
     }
     Ok(())
+}
+
+fn dependencies(object: &Kustomization) -> Vec<Key> {
+    let own = object.namespace().unwrap_or_default();
+    let key =
+        |d: &flux_api::DependencyReference| Key::new(d.namespace.as_ref().unwrap_or(&own), &d.name);
+    object.spec.depends_on.iter().map(key).collect()
 }
 
 fn judge(object: &Kustomization, dependency: &Kustomization, revision: &str) -> Result<(), String> {

@@ -17,6 +17,7 @@ use crate::kustomization::{inventory, timeout};
 pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finalized {
     let key = Key::of(object);
     context.health.abort(&key);
+    context.known.forget(&key);
     let entries = object
         .status
         .as_ref()
@@ -32,18 +33,24 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
         "Delete" | "WaitForTermination" => true,
         _ => object.spec.prune,
     };
-    if !prunes || object.spec.suspend || entries.is_empty() {
-        return Finalized::Done;
-    }
     let owner = Owner {
         name: object.name_any(),
         namespace: object.namespace().unwrap_or_default(),
     };
-    let claims = inventory::Claims::of_others(&key, context);
     let obsolete = inventory::difference(&entries, &[]);
+    // Others see at once that they are alone with what they shared.
+    context.known.claims.set(&key, &[], context);
+    if !prunes || object.spec.suspend || entries.is_empty() {
+        for entry in &obsolete {
+            context.applier.live().release(&entry.id, &owner);
+        }
+        return Finalized::Done;
+    }
     let pruned = context
         .applier
-        .prune(obsolete.clone(), &owner, |id| claims.claimant(id))
+        .prune(obsolete.clone(), &owner, |id| {
+            inventory::claimant(&key, id, context)
+        })
         .await;
     inventory::wake_heirs(&key, &obsolete, context);
     let mut lines: Vec<_> = pruned

@@ -158,7 +158,8 @@ impl Run<'_> {
                 let message = format!("Health check passed in {}", go_string(took));
                 let list = &mut self.status.conditions;
                 let was_healthy = conditions::is_true(list, names::HEALTHY);
-                if !was_healthy || self.status.last_applied_revision.as_deref() != Some(revision) {
+                let news = self.status.last_applied_revision.as_deref() != Some(revision);
+                if !was_healthy || (news && self.changed) {
                     conditions::set(
                         list,
                         names::HEALTHY,

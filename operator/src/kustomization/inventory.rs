@@ -1,9 +1,8 @@
 //! The inventory: what a Kustomization has applied and therefore may delete.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceInventory, ResourceRef};
-use flux_apply::Owner;
 use flux_apply::applier::Failure;
 use flux_apply::prune::Entry;
 use kube::{Api, ResourceExt};
@@ -66,67 +65,37 @@ pub fn keep(status: &mut KustomizationStatus, failures: &[Failure], before: &[Re
     store(status, entries);
 }
 
-/// Writes the inventory of `status`, nothing else.
-pub async fn write(
+/// Writes the attempted revision of `status`, and its inventory where that has grown.
+pub async fn write_intended(
     object: &Kustomization,
     status: &KustomizationStatus,
+    grown: bool,
     context: &Context,
 ) -> Result<(), kube::Error> {
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<Kustomization> = Api::namespaced(context.client.clone(), &namespace);
-    let patch = json!({"inventory": status.inventory});
+    let mut patch = json!({"lastAttemptedRevision": status.last_attempted_revision});
+    if grown {
+        patch["inventory"] = json!(status.inventory);
+    }
     write_status(&api, &object.name_any(), patch, context).await
 }
 
-/// What the inventories of other Kustomizations hold.
-pub struct Claims(BTreeMap<String, Vec<Key>>);
-
-impl Claims {
-    /// The claims of all but one; a Kustomization that is being deleted claims nothing.
-    pub fn of_others(key: &Key, context: &Context) -> Self {
-        let mut claims: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-        for other in context.stores.kustomizations.state() {
-            let name = Key::of(&*other);
-            if name == *key || other.metadata.deletion_timestamp.is_some() {
-                continue;
-            }
-            let other = context.newest_of(other);
-            for entry in other.status.iter().flat_map(entries) {
-                claims.entry(entry.id).or_default().push(name.clone());
-            }
-        }
-        Self(claims)
-    }
-
-    /// Who else applies an object, in words.
-    pub fn claimant(&self, id: &ObjectId) -> Option<String> {
-        let key = self.0.get(&id.to_string())?.first()?;
-        Some(format!("Kustomization/{key}"))
-    }
-
-    /// Whether a certain other owner applies an object.
-    pub fn has(&self, id: &ObjectId, owner: &Owner) -> bool {
-        let key = Key::new(&owner.namespace, &owner.name);
-        self.0
-            .get(&id.to_string())
-            .is_some_and(|keys| keys.contains(&key))
-    }
+/// Who else applies an object, in words.
+pub fn claimant(key: &Key, id: &ObjectId, context: &Context) -> Option<String> {
+    let others = context.known.claims.others(key, id, context);
+    Some(format!("Kustomization/{}", others.first()?))
 }
 
 /// Wakes the Kustomizations that apply what `key` has let go of. Such an object carries the labels
 /// of its first owner; those who still apply it put their own on it, and may prune it later.
 pub fn wake_heirs(key: &Key, left: &[Entry], context: &Context) {
-    if left.is_empty() {
-        return;
-    }
-    let claims = Claims::of_others(key, context);
     let heirs: BTreeSet<_> = left
         .iter()
-        .filter_map(|entry| claims.0.get(&entry.id.to_string()))
-        .flatten()
+        .flat_map(|entry| context.known.claims.others(key, &entry.id, context))
         .collect();
     for heir in heirs {
-        context.triggers.kustomizations.wake(heir);
+        context.triggers.kustomizations.wake(&heir);
     }
 }
 

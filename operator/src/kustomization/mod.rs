@@ -19,12 +19,17 @@ use crate::key::Key;
 use crate::status::common_fields;
 use run::Run;
 
+pub mod claims;
+mod cycles;
 pub mod dependencies;
+pub mod drift;
 pub mod finalize;
 pub mod health;
 pub mod history;
+mod inputs;
 pub mod inventory;
 mod origins;
+pub mod past;
 mod run;
 pub mod unsupported;
 pub mod warnings;

@@ -6,12 +6,14 @@ use std::time::Instant;
 use flux_api::names::{self, reason};
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions, go_string};
 use flux_apply::applier::Action;
-use flux_apply::{Options, Owner, Plan, object};
+use flux_apply::{Options, Owner, object};
 use flux_build::{BuildOptions, Object};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
+use super::inputs::{self, Inputs};
 use super::origins::{Origins, describe_failures};
+use super::past::proves;
 use super::{
     DEFINITION_TIMEOUT, DEPENDENCY_RETRY, dependencies, history, inventory, retry_interval,
     timeout, unsupported, warnings,
@@ -24,6 +26,9 @@ use crate::key::Key;
 use crate::source::Source;
 use crate::words::api_error;
 
+/// Reason of the event that names who changed what was applied.
+const DRIFT_EVENT: &str = "DriftCorrected";
+
 /// One run over one object.
 pub(super) struct Run<'a> {
     pub(super) object: &'a Kustomization,
@@ -33,8 +38,8 @@ pub(super) struct Run<'a> {
     events: Vec<Event>,
     started: Instant,
     pub(super) revision: Option<String>,
-    digest: Option<String>,
-    changed: bool,
+    pub(super) digest: Option<String>,
+    pub(super) changed: bool,
 }
 
 impl<'a> Run<'a> {
@@ -64,10 +69,32 @@ impl<'a> Run<'a> {
         dependencies::check(self.object, &revision, self.context)
             .map_err(|message| self.waiting(reason::DEPENDENCY_NOT_READY, message))?;
         self.status.last_attempted_revision = Some(revision.clone());
-        let objects = self.build(&source).await?;
-        self.digest = Some(history::digest(&objects));
-        self.apply(objects).await?;
+        if self.is_unaffected(&source).await {
+            self.digest = self.past().map(|past| past.digest.clone());
+        } else {
+            let (objects, inputs) = self.build(&source).await?;
+            self.digest = Some(history::digest(&objects));
+            let full = self.apply(objects).await?;
+            self.remember(inputs, full);
+        }
+        self.note_shared();
         self.check_health(&revision).await
+    }
+
+    /// Names the objects that other Kustomizations apply, too.
+    fn note_shared(&mut self) {
+        let (entries, generation) = (inventory::entries(&self.status), self.generation());
+        let claims = &self.context.known.claims;
+        claims.set(&self.key, &entries, self.context);
+        let list = &mut self.status.conditions;
+        claims.note(&self.key, &entries, list, generation, self.context);
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        Owner {
+            name: self.key.name.clone(),
+            namespace: self.key.namespace.clone(),
+        }
     }
 
     /// A failure that waits for something else to change.
@@ -147,10 +174,10 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn build(&self, source: &Source) -> Result<Vec<Object>, Verdict> {
+    /// The objects, and what was read to build them.
+    async fn build(&self, source: &Source) -> Result<(Vec<Object>, Option<Inputs>), Verdict> {
         let spec = &self.object.spec;
-        let files = source
-            .files(self.context)
+        let (files, inputs) = inputs::read(source, spec, self.generation(), self.context)
             .await
             .map_err(|error| self.failed(reason::ARTIFACT_FAILED, error.to_string()))?;
         let options = BuildOptions {
@@ -159,17 +186,25 @@ impl<'a> Run<'a> {
             timeout: timeout(self.object),
         };
         let path = spec.path.as_deref().unwrap_or("./");
-        flux_build::build(&files, path, spec, &self.key.namespace, &options)
+        let objects = flux_build::build(&files, path, spec, &self.key.namespace, &options)
             .await
-            .map_err(|error| self.failed(error.reason(), error.to_string()))
+            .map_err(|error| self.failed(error.reason(), error.to_string()))?;
+        Ok((objects, inputs))
     }
 
-    async fn apply(&mut self, objects: Vec<Object>) -> Result<(), Verdict> {
+    /// Applies and prunes; the time at which all objects were applied, known or not, if any.
+    async fn apply(&mut self, objects: Vec<Object>) -> Result<Option<Instant>, Verdict> {
+        let digest = self.digest.as_deref().unwrap_or_default();
+        let proven = proves(self.object, digest);
+        let full = self.is_full_due() || (self.past().is_none() && !proven);
+        let full_at = match full {
+            true => Some(Instant::now()),
+            false => self.past().map(|past| past.full),
+        };
         let options = Options {
-            owner: Owner {
-                name: self.key.name.clone(),
-                namespace: self.key.namespace.clone(),
-            },
+            owner: self.owner(),
+            full: self.is_full_due(),
+            proven,
             force: self.object.spec.force,
             default_namespace: self
                 .object
@@ -198,12 +233,14 @@ impl<'a> Run<'a> {
             })?;
         let before = inventory::entries(&self.status);
         let intended = inventory::union(&plan.inventory(), &before);
-        self.write_intended(&plan, intended).await?;
+        self.write_intended(intended).await?;
+        self.begin();
         let after = plan.inventory();
-        let claims = inventory::Claims::of_others(&self.key, self.context);
-        let shared = |id: &ObjectId, owner: &Owner| claims.has(id, owner);
-        let outcome = self.context.applier.apply(plan, &options, &shared).await;
+        let context = self.context;
+        let shared = |id: &ObjectId, owner: &Owner| context.known.claims.has(id, owner, context);
+        let outcome = context.applier.apply(plan, &options, &shared).await;
         self.note_changes(&outcome.changes);
+        self.note_drifts(&outcome.drifts);
         let (lines, fresh) =
             warnings::merge(&self.status.conditions, &outcome, |id| origins.of_id(id));
         let generation = self.generation();
@@ -220,29 +257,44 @@ impl<'a> Run<'a> {
         inventory::store(&mut self.status, after.clone());
         if self.object.spec.prune {
             self.prune(&before, &after, &options.owner).await?;
+        } else {
+            self.release(&before, &after);
         }
-        Ok(())
+        Ok(full_at)
+    }
+
+    /// Lets go of what left the set and is not pruned.
+    fn release(&self, before: &[ResourceRef], after: &[ResourceRef]) {
+        for entry in inventory::difference(before, after) {
+            let live = self.context.applier.live();
+            live.release(&entry.id, &self.owner());
+        }
     }
 
     /// Says what is intended before it is done: after a crash the next run knows what the lost
-    /// one may have created.
-    async fn write_intended(
-        &mut self,
-        plan: &Plan,
-        intended: Vec<ResourceRef>,
-    ) -> Result<(), Verdict> {
+    /// one may have created, and that the revision may be applied in part.
+    async fn write_intended(&mut self, intended: Vec<ResourceRef>) -> Result<(), Verdict> {
         let known = inventory::entries(&self.status);
-        if plan.objects.is_empty() || intended.len() == known.len() {
+        let more = intended.len() != known.len();
+        let newest = self.status.history.first().map(|entry| &entry.digest);
+        if !more && newest == self.digest.as_ref() {
             return Ok(());
         }
-        inventory::store(&mut self.status, intended);
-        inventory::write(self.object, &self.status, self.context)
+        if more {
+            inventory::store(&mut self.status, intended);
+            let entries = inventory::entries(&self.status);
+            self.context
+                .known
+                .claims
+                .set(&self.key, &entries, self.context);
+        }
+        inventory::write_intended(self.object, &self.status, more, self.context)
             .await
             .map_err(|error| {
                 self.failed(
                     reason::RECONCILIATION_FAILED,
                     format!(
-                        "cannot write the intended inventory, nothing was applied: {}",
+                        "cannot write what is intended, nothing was applied: {}",
                         api_error(&error)
                     ),
                 )
@@ -259,11 +311,12 @@ impl<'a> Run<'a> {
         if obsolete.is_empty() {
             return Ok(());
         }
-        let claims = inventory::Claims::of_others(&self.key, self.context);
-        let pruned = self
-            .context
+        let context = self.context;
+        let pruned = context
             .applier
-            .prune(obsolete, owner, |id| claims.claimant(id))
+            .prune(obsolete, owner, |id| {
+                inventory::claimant(&self.key, id, context)
+            })
             .await;
         self.note_changes(&pruned.changes);
         for (id, why) in &pruned.kept {
@@ -287,6 +340,17 @@ impl<'a> Run<'a> {
         }
         self.changed = true;
         self.record(Event::normal(reason::PROGRESSING, lines.join("\n")));
+    }
+
+    fn note_drifts(&mut self, drifts: &[(ObjectId, String)]) {
+        let lines: Vec<_> = drifts
+            .iter()
+            .map(|(id, what)| format!("{}: {what}", object::display(id)))
+            .collect();
+        if !lines.is_empty() {
+            let message = format!("Drift corrected\n{}", lines.join("\n"));
+            self.record(Event::warning(DRIFT_EVENT, message));
+        }
     }
 
     pub(super) fn record(&mut self, event: Event) {
@@ -333,8 +397,13 @@ impl<'a> Run<'a> {
                 );
             }
         }
-        let worth_history = self.changed || asked || !(was_ready && verdict.is_ready());
-        if let (true, Some(digest), Some(revision)) = (worth_history, &self.digest, &self.revision)
+        // A run that only concludes a wait for health built nothing itself.
+        let past = self.past().map(|past| past.digest.clone());
+        let digest = self.digest.take().or(past);
+        let news = self.status.history.first().map(|entry| &entry.digest) != digest.as_ref();
+        let steady = was_ready && verdict.is_ready();
+        let worth_history = self.changed || asked || news || !steady;
+        if let (true, Some(digest), Some(revision)) = (worth_history, &digest, &self.revision)
             && !matches!(verdict, Verdict::Progressing { .. })
         {
             let (word, _) = verdict.words();

@@ -8,6 +8,7 @@
 
 mod cluster;
 mod content;
+mod foreign;
 mod git_access;
 mod git_push;
 mod images;

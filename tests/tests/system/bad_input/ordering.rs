@@ -84,8 +84,9 @@ async fn those_that_wait_for_each_other_say_so_and_rest() {
         scene.kustomization(name, "apps", "./", depends).await;
     }
     for (name, other) in [("hen", "egg"), ("egg", "hen")] {
-        let other = format!("'{}/{other}'", scene.namespace);
-        let words = [&other, "waits for a dependency of its own"];
+        let namespace = &scene.namespace;
+        let circle = format!("{namespace}/{name} -> {namespace}/{other} -> {namespace}/{name}");
+        let words = ["cycle", &circle, "spec.dependsOn"];
         scene
             .says::<Kustomization>(name, "False", "DependencyNotReady", &words)
             .await;

@@ -1,0 +1,250 @@
+//! What a build reads of a source: the directory, and what its kustomization files lead to.
+//!
+//! A commit that changes nothing of it changes nothing that is applied. Git knows the id of every
+//! directory, so the comparison reads no file.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flux_api::KustomizationSpec;
+use flux_build::Files;
+use flux_git::GitError;
+
+use crate::context::Context;
+use crate::source::Source;
+
+/// How often one build may lead to further directories before all of the source is read.
+const MAX_ROUNDS: usize = 32;
+
+/// Names of kustomization files.
+const KUSTOMIZATION: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Fields that name files whose content names further ones, in ways only kustomize knows.
+const OPAQUE: &[&str] = &[
+    "generators",
+    "transformers",
+    "validators",
+    "configurations",
+    "helm",
+];
+
+/// What the last build has read: ids of Git objects by path, `None` for what is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inputs {
+    url: String,
+    /// Generations of Kustomization and source.
+    generations: (i64, i64),
+    objects: Vec<(String, Option<String>)>,
+}
+
+impl Inputs {
+    /// Whether a build would read the same from `source`.
+    pub(super) async fn are_in(
+        &self,
+        source: &Source,
+        generation: i64,
+        context: &Arc<Context>,
+    ) -> bool {
+        if self.url != source.remote.url.to_string()
+            || self.generations != (generation, source.generation)
+        {
+            return false;
+        }
+        let paths: Vec<_> = self.objects.iter().map(|(path, _)| path.clone()).collect();
+        match ids(source, paths, context).await {
+            Ok(found) => self.objects.iter().map(|(_, id)| id).eq(found.iter()),
+            Err(_) => false,
+        }
+    }
+}
+
+async fn ids(
+    source: &Source,
+    paths: Vec<String>,
+    context: &Arc<Context>,
+) -> Result<Vec<Option<String>>, GitError> {
+    let (remote, commit) = (&source.remote, &source.commit.id);
+    context.git.object_ids(remote, commit, paths).await
+}
+
+/// The files that a build reads, and what they are; `None` when that cannot be told.
+///
+/// # Errors
+/// When the mirror was damaged or lost; the next fetch rebuilds it.
+pub(super) async fn read(
+    source: &Source,
+    spec: &KustomizationSpec,
+    generation: i64,
+    context: &Arc<Context>,
+) -> Result<(Files, Option<Inputs>), GitError> {
+    let Some(path) = normal(spec.path.as_deref().unwrap_or_default(), "") else {
+        return Ok((source.files(context).await?, None));
+    };
+    let mut paths = BTreeSet::from([path.clone()]);
+    for component in &spec.components {
+        paths.extend(normal(component, &path));
+    }
+    let mut files = Files::new();
+    let mut read = BTreeSet::new();
+    for _ in 0..MAX_ROUNDS {
+        let missing: Vec<_> = paths.difference(&read).cloned().collect();
+        if missing.is_empty() {
+            break;
+        }
+        for path in missing {
+            let (remote, commit) = (&source.remote, &source.commit.id);
+            let under = (!path.is_empty()).then_some(path.as_str());
+            match context
+                .git
+                .files(remote, commit, &source.ignore, under)
+                .await
+            {
+                Ok(found) => files.extend(found),
+                // The build says it, with what there is instead.
+                Err(GitError::PathNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            read.insert(path);
+        }
+        match leads_to(&files) {
+            Some(found) => paths.extend(found),
+            None => {
+                paths.insert(String::new());
+            }
+        }
+        if paths.contains("") {
+            paths.retain(String::is_empty);
+            break;
+        }
+    }
+    if !paths.is_subset(&read) || !files.keys().any(|file| is_below(file, &path)) {
+        paths = BTreeSet::from([String::new()]);
+        files = source.files(context).await?;
+    }
+    let remote = context.args.remote_bases
+        && files.iter().any(|(path, text)| {
+            is_kustomization(path) && String::from_utf8_lossy(text).contains("//")
+        });
+    let elsewhere = spec.decryption.is_some()
+        || spec
+            .post_build
+            .as_ref()
+            .is_some_and(|p| !p.substitute_from.is_empty());
+    if remote || elsewhere {
+        return Ok((files, None));
+    }
+    let mut paths: Vec<String> = paths.into_iter().collect();
+    paths.extend(ignore_files(&path));
+    let found = ids(source, paths.clone(), context).await?;
+    let inputs = Inputs {
+        url: source.remote.url.to_string(),
+        generations: (generation, source.generation),
+        objects: paths.into_iter().zip(found).collect(),
+    };
+    Ok((files, Some(inputs)))
+}
+
+/// The ignore files above a directory; those below it are part of it.
+fn ignore_files(path: &str) -> Vec<String> {
+    const NAME: &str = ".sourceignore";
+    let mut found = vec![NAME.to_owned()];
+    let mut at = 0;
+    while let Some(end) = path.get(at..).and_then(|rest| rest.find('/')) {
+        at += end;
+        found.push(format!("{}/{NAME}", path.get(..at).unwrap_or_default()));
+        at += 1;
+    }
+    found
+}
+
+fn is_kustomization(path: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    KUSTOMIZATION.contains(&name)
+}
+
+fn is_below(file: &str, directory: &str) -> bool {
+    directory.is_empty()
+        || file
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Paths that kustomization files name outside their own directories; `None` when they may name
+/// some in a way that is not understood here. Too many do no harm but reading more.
+fn leads_to(files: &Files) -> Option<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for (path, text) in files.iter().filter(|(path, _)| is_kustomization(path)) {
+        let text = std::str::from_utf8(text).ok()?;
+        if text.contains('\\') || OPAQUE.iter().any(|field| text.contains(field)) {
+            return None;
+        }
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let ends = |c: char| c.is_whitespace() || "\"'`,;=[]{}()#".contains(c);
+        for word in text.split(ends) {
+            if word.split('/').any(|part| part == "..") {
+                found.extend(normal(word, directory));
+            }
+        }
+    }
+    Some(found)
+}
+
+/// A path from the root, without `.` and `..`; `None` when it leads out.
+fn normal(path: &str, from: &str) -> Option<String> {
+    let mut parts: Vec<&str> = from.split('/').filter(|p| !p.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(list: &[(&str, &str)]) -> Files {
+        let entry = |(path, text): &(&str, &str)| ((*path).to_owned(), text.to_string().into());
+        list.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn kustomization_files_lead_elsewhere() {
+        let found = |text: &str| {
+            let files = files(&[
+                ("apps/a/kustomization.yaml", text),
+                ("apps/a/other.yaml", "path: ../not/looked/at"),
+            ]);
+            leads_to(&files).map(|found| found.into_iter().collect::<Vec<_>>())
+        };
+        let list = |paths: &[&str]| Some(paths.iter().map(|p| (*p).to_owned()).collect());
+        assert_eq!(found("resources: [a.yaml, b/]"), list(&[]));
+        assert_eq!(
+            found("resources:\n- ../base\n- \"../../lib/x.yaml\"\n"),
+            list(&["apps/base", "lib/x.yaml"])
+        );
+        assert_eq!(
+            found("configMapGenerator:\n- files: ['key=../c.txt']\n"),
+            list(&["apps/c.txt"])
+        );
+        assert_eq!(found("resources: [b/../../c]"), list(&["apps/c"]));
+        assert_eq!(found("resources: [../../../out]"), list(&[]));
+        assert_eq!(found("resources: [\"\\x2e./base\"]"), None);
+        assert_eq!(found("transformers: [t.yaml]"), None);
+    }
+
+    #[test]
+    fn ignore_files_of_all_directories_above_count() {
+        assert_eq!(ignore_files(""), [".sourceignore"]);
+        assert_eq!(
+            ignore_files("a/b/c"),
+            [".sourceignore", "a/.sourceignore", "a/b/.sourceignore"]
+        );
+        assert!(is_below("a/b", "a") && is_below("a", "") && !is_below("ab/c", "a"));
+    }
+}

@@ -1,0 +1,141 @@
+//! What is remembered of the last complete run over a Kustomization, so that the next does only
+//! what is new.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flux_api::names::{READY, reason};
+use flux_api::{Kustomization, KustomizationStatus, conditions};
+use flux_apply::Owner;
+
+use super::inputs::Inputs;
+use super::run::Run;
+use super::{claims, inventory};
+use crate::context::Shared;
+use crate::key::Key;
+use crate::source::Source;
+
+/// Every so many intervals all objects are applied, also those that are known to be as they should
+/// be: what an API server makes of an object can change without the object changing (a conversion,
+/// a default, a webhook).
+const FULL_EVERY: u32 = 10;
+
+/// A run that applied everything.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    /// What the build read, where that can be told.
+    pub(super) inputs: Option<Inputs>,
+    /// Digest of what was built.
+    pub(super) digest: String,
+    /// When all objects were applied, whether they were known or not.
+    pub(super) full: Instant,
+}
+
+/// What is remembered of all Kustomizations.
+#[derive(Default)]
+pub struct Known {
+    past: Shared<Arc<Past>>,
+    /// Who applies what.
+    pub claims: claims::Claims,
+}
+
+impl Known {
+    /// Forgets a Kustomization that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.past.remove(key);
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn past(&self) -> Option<Arc<Past>> {
+        self.context.known.past.get(&self.key)
+    }
+
+    pub(super) fn remember(&self, inputs: Option<Inputs>, full: Option<Instant>) {
+        let Some(digest) = self.digest.clone() else {
+            return;
+        };
+        let past = Past {
+            inputs,
+            digest,
+            // Who was proven from what an earlier process left takes its turn within the period,
+            // not all at once.
+            full: full.unwrap_or_else(|| self.spread()),
+        };
+        self.context.known.past.set(&self.key, Arc::new(past));
+    }
+
+    fn spread(&self) -> Instant {
+        let turn = flux_apply::seen::hash_value(&self.key.to_string().into());
+        let turn = u32::try_from(turn % u64::from(FULL_EVERY)).unwrap_or_default();
+        let now = Instant::now();
+        now.checked_sub(self.interval().saturating_mul(turn))
+            .unwrap_or(now)
+    }
+
+    /// Forgets what was done: an apply is under way that may not end.
+    pub(super) fn begin(&self) {
+        self.context.known.past.remove(&self.key);
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.object.spec.interval.as_std()
+    }
+
+    /// Whether it is time to apply all objects.
+    pub(super) fn is_full_due(&self) -> bool {
+        // Intervals have jitter; the tenth must not be missed by a second.
+        let period = self.interval().saturating_mul(FULL_EVERY) - self.interval() / 2;
+        self.past()
+            .is_some_and(|past| past.full.elapsed() >= period)
+    }
+
+    /// Whether nothing that the build reads has changed since the last run, and every object is as
+    /// that run left it.
+    pub(super) async fn is_unaffected(&self, source: &Source) -> bool {
+        let Some(past) = self.past() else {
+            return false;
+        };
+        let Some(inputs) = &past.inputs else {
+            return false;
+        };
+        if self.is_full_due() || !is_proven(self.object) || !self.is_settled() {
+            return false;
+        }
+        inputs.are_in(source, self.generation(), self.context).await
+    }
+
+    fn is_settled(&self) -> bool {
+        let ids: Option<Vec<_>> = inventory::entries(&self.status)
+            .iter()
+            .map(|entry| entry.object().ok())
+            .collect();
+        let owner = self.owner();
+        let shared = |id: &_, first: &Owner| self.context.known.claims.has(id, first, self.context);
+        let live = self.context.applier.live();
+        ids.is_some_and(|ids| live.is_settled(&owner, &ids, &shared))
+    }
+}
+
+/// Whether the status says that what was attempted last was applied completely. The revision is
+/// written down before its objects are applied, so a run that was cut short does not pass.
+fn is_proven(object: &Kustomization) -> bool {
+    let Some(status) = &object.status else {
+        return false;
+    };
+    conditions::is_true(&status.conditions, READY)
+        && status.observed_generation == object.metadata.generation
+        && status.last_applied_revision.is_some()
+        && status.last_applied_revision == status.last_attempted_revision
+}
+
+/// Whether a status says that exactly what has this digest was applied last.
+pub(super) fn proves(object: &Kustomization, digest: &str) -> bool {
+    let latest = |status: &KustomizationStatus| {
+        status.history.first().is_some_and(|entry| {
+            entry.digest == digest
+                && entry.last_reconciled_status == reason::RECONCILIATION_SUCCEEDED
+        })
+    };
+    is_proven(object) && object.status.as_ref().is_some_and(latest)
+}
