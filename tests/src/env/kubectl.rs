@@ -66,7 +66,13 @@ impl Env {
     /// # Errors
     /// When kubectl cannot be executed.
     pub async fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<Output> {
-        let mut child = Command::new(self.programs.path(Program::Kubectl)?)
+        let kubectl = self.programs.path(Program::Kubectl)?;
+        let command = match self.sandbox.node() {
+            // Where the names of the walk mean the sandbox's servers.
+            Ok(node) => node.network().inside(kubectl),
+            Err(_) => std::process::Command::new(kubectl),
+        };
+        let mut child = Command::from(command)
             .args(arguments)
             .envs(self.variables()?)
             .current_dir(self.sandbox.dir())

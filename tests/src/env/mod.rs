@@ -4,6 +4,7 @@
 //! Errors are for people who read a test's output, hence `anyhow`.
 
 mod binaries;
+mod images;
 mod kubectl;
 
 use std::{
@@ -31,7 +32,7 @@ pub use binaries::Binaries;
 pub use kubectl::Output;
 
 use crate::sandbox::{
-    GitServer, Options, Registry, Sandbox,
+    Error, GitServer, Node, Options, Registry, Sandbox,
     process::{Process, Stop},
     programs::{Program, Programs},
     wait,
@@ -66,8 +67,17 @@ impl Env {
     /// # Errors
     /// When a part does not start.
     pub async fn with(options: Options) -> Result<Self> {
+        let env = Self::empty(options).await?;
+        apply_crds(&env.client().await?).await?;
+        Ok(env)
+    }
+
+    /// The same without the CRDs, for those who install the product.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn empty(options: Options) -> Result<Self> {
         let sandbox = Sandbox::start(options).await?;
-        apply_crds(&sandbox.client().await?).await?;
         let programs = sandbox.programs(&[Program::Kubectl, Program::Kustomize])?;
         sandbox.mark_ready()?;
         let (binaries, namespaces) = (OnceCell::new(), AtomicU32::new(0));
@@ -90,6 +100,26 @@ impl Env {
         SHARED.get_or_try_init(Self::start).await
     }
 
+    /// The environment with a node that all tests of this process share, started by the first;
+    /// nothing is installed in it. `None`, after a word on why, where no node can run.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn shared_with_node() -> Result<Option<&'static Self>> {
+        static SHARED: OnceCell<Option<Env>> = OnceCell::const_new();
+        let start = async || match Self::empty(Options::with_node()).await {
+            Ok(env) => Ok(Some(env)),
+            Err(error) => match error.downcast_ref::<Error>() {
+                Some(Error::NoNode(_)) => {
+                    eprintln!("skipped: {error}");
+                    Ok(None)
+                }
+                _ => Err(error),
+            },
+        };
+        Ok(SHARED.get_or_try_init(start).await?.as_ref())
+    }
+
     /// The sandbox below.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
@@ -109,6 +139,14 @@ impl Env {
     /// When the options left it out.
     pub fn registry(&self) -> Result<&Registry> {
         Ok(self.sandbox.registry()?)
+    }
+
+    /// The node.
+    ///
+    /// # Errors
+    /// When the options left it out.
+    pub fn node(&self) -> Result<&Node> {
+        Ok(self.sandbox.node()?)
     }
 
     /// A new client with an administrator's rights, for the runtime that calls.
@@ -198,7 +236,9 @@ impl Env {
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&inherited)))
             .context("a folder's name contains a colon")?;
         let home = self.sandbox.dir().join("home");
-        Ok(vec![
+        let authority = self.sandbox.node().map(|_| self.sandbox.ca_file());
+        let trusted = authority.map(|file| ("SSL_CERT_FILE", file.into()));
+        Ok(Vec::from_iter(trusted.into_iter().chain([
             ("PATH", path),
             ("HOME", home.clone().into()),
             ("XDG_CACHE_HOME", home.join(".cache").into()),
@@ -208,7 +248,7 @@ impl Env {
                 "KUBECONFIG",
                 self.sandbox.control_plane()?.kubeconfig().into(),
             ),
-        ])
+        ])))
     }
 
     /// Polls until `condition` holds; its error says what is still missing.

@@ -21,7 +21,12 @@ use tokio::{
 
 use super::{
     error::{Error, Result},
-    kubeconfig, paths,
+    kubeconfig,
+    node::{
+        forward::Forward,
+        network::{NODE_ADDRESS, Network, SERVICE_CIDR},
+    },
+    paths,
     pki::{self, Authority},
     process::{Process, Stop, Supervisor},
     programs::{Program, Programs},
@@ -34,9 +39,6 @@ use super::{
 const ETCD_CLIENTS: &str = "etcd:0";
 const ETCD_PEERS: &str = "peer:0";
 
-/// Cluster addresses of Services.
-const SERVICE_CIDR: &str = "10.96.0.0/16";
-
 /// Each server gets this long. They need 1 to 4 seconds on 2 idle cores.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -46,34 +48,49 @@ pub struct ControlPlane {
     url: String,
     kubeconfig: PathBuf,
     api_server: Arc<Process>,
+    /// What leads to the API server when that is in a network of its own.
+    _forward: Option<Forward>,
 }
 
 impl ControlPlane {
     /// Starts everything below `dir` and returns when the API server is ready and the controller
     /// manager works. `dir` is the sandbox's folder: credentials go to `pki/`, the administrator's
-    /// kubeconfig beside it.
+    /// kubeconfig beside it. With a `network` the API server is in there, where pods reach it and
+    /// it reaches them; its URL is the same on both sides.
     pub(super) async fn start(
         dir: &Path,
         supervisor: &Supervisor,
         authority: &Authority,
         programs: &Programs,
+        network: Option<&Network>,
     ) -> Result<Self> {
         let starter = Starter {
             dir,
             work: dir.join("control-plane"),
             supervisor,
             programs,
+            network,
         };
         paths::create_dir(&starter.work)?;
         starter.write_credentials(authority)?;
         starter.start_etcd().await?;
-        let (url, api_server) =
-            wait::on_free_port(async |port| starter.start_api_server(port, authority).await)
-                .await?;
+        let (url, api_server, forward) = match network {
+            Some(network) => {
+                let (forward, port) = Forward::inward(network)?;
+                let (url, process) = starter.start_api_server(port, authority).await?;
+                (url, process, Some(forward))
+            }
+            None => {
+                let start = async |port| starter.start_api_server(port, authority).await;
+                let (url, process) = wait::on_free_port(start).await?;
+                (url, process, None)
+            }
+        };
         let control_plane = Self {
             url,
             kubeconfig: starter.kubeconfig(),
             api_server,
+            _forward: forward,
         };
         starter
             .start_controller_manager(&control_plane, authority)
@@ -106,7 +123,8 @@ impl ControlPlane {
     }
 }
 
-async fn client(kubeconfig: &Path) -> Result<Client> {
+/// A client with the credentials of a file.
+pub(super) async fn client(kubeconfig: &Path) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
@@ -119,6 +137,7 @@ struct Starter<'a> {
     work: PathBuf,
     supervisor: &'a Supervisor,
     programs: &'a Programs,
+    network: Option<&'a Network>,
 }
 
 impl Starter<'_> {
@@ -150,11 +169,15 @@ impl Starter<'_> {
                 "10.96.0.1",
                 "kubernetes",
                 "kubernetes.default.svc",
+                &NODE_ADDRESS.to_string(),
             ],
         )?;
         paths::write(&self.pki("apiserver.crt"), &server.certificate)?;
         paths::write_secret(&self.pki("apiserver.key"), &server.key)?;
         let (private, public) = pki::signing_key()?;
+        let kubelets = authority.client("sandbox-kubelet-client", Some("system:masters"))?;
+        paths::write(&self.pki("kubelet-client.crt"), &kubelets.certificate)?;
+        paths::write_secret(&self.pki("kubelet-client.key"), &kubelets.key)?;
         paths::write_secret(&self.pki("service-account.key"), &private)?;
         paths::write(&self.pki("service-account.pub"), &public)
     }
@@ -199,17 +222,32 @@ impl Starter<'_> {
         port: u16,
         authority: &Authority,
     ) -> Result<(String, Arc<Process>)> {
-        let mut command = self.command(Program::KubeApiserver)?;
+        let program = self.programs.path(Program::KubeApiserver)?;
+        let mut command = match self.network {
+            Some(network) => network.command(program),
+            None => Command::new(program),
+        };
+        match self.network {
+            Some(_) => command
+                .arg("--bind-address=0.0.0.0")
+                .arg(format!("--advertise-address={NODE_ADDRESS}"))
+                .arg("--kubelet-preferred-address-types=InternalIP")
+                .arg(self.pki_flag("kubelet-certificate-authority", "ca.crt"))
+                .arg(self.pki_flag("kubelet-client-certificate", "kubelet-client.crt"))
+                .arg(self.pki_flag("kubelet-client-key", "kubelet-client.key")),
+            None => command
+                .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+                // No pod reaches it through its Service, and Endpoints refuse a loopback address.
+                .arg("--endpoint-reconciler-type=none"),
+        };
         command
+            .current_dir(&self.work)
             .arg(format!("--etcd-servers=unix://{ETCD_CLIENTS}"))
             .arg(format!("--secure-port={port}"))
-            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-            // No pod reaches it through its Service, and Endpoints refuse a loopback address.
-            .arg("--endpoint-reconciler-type=none")
             .arg(self.pki_flag("tls-cert-file", "apiserver.crt"))
             .arg(self.pki_flag("tls-private-key-file", "apiserver.key"))
             .arg(self.pki_flag("client-ca-file", "ca.crt"))
-            .arg("--authorization-mode=RBAC")
+            .arg("--authorization-mode=Node,RBAC")
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(self.pki_flag("service-account-key-file", "service-account.pub"))
             .arg(self.pki_flag("service-account-signing-key-file", "service-account.key"))

@@ -87,6 +87,9 @@ pub enum Error {
         /// The exact command to type.
         command: String,
     },
+    /// This machine or this user cannot run a node.
+    #[error("no node can run here: {0}")]
+    NoNode(String),
     /// The folder belongs to a sandbox that runs.
     #[error(
         "a sandbox already runs in {} (process {owner}); stop it with: sandbox down --dir {}",

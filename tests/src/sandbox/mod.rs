@@ -2,13 +2,14 @@
 //!
 //! Everything runs as plain processes of the current user on 127.0.0.1, has its files in one
 //! folder, and goes away with its [`Sandbox`]: on drop, when the owning process is killed, at the
-//! latest at the next start. Any number run side by side. There is no node: Deployments and Pods
-//! can be made, but nothing runs in them.
+//! latest at the next start. Any number run side by side. Without a node, Deployments and Pods can
+//! be made, but nothing runs in them; with one ([`node`], on Linux as root) they run.
 
 mod control_plane;
 mod error;
 pub mod git;
 mod kubeconfig;
+pub mod node;
 mod paths;
 pub mod pki;
 pub mod process;
@@ -30,9 +31,11 @@ use kube::Client;
 pub use control_plane::ControlPlane;
 pub use error::{Error, Result};
 pub use git::GitServer;
+pub use node::Node;
 pub use registry::Registry;
 
 use self::{
+    node::{Network, Surroundings},
     pki::Authority,
     process::Supervisor,
     programs::{Program, Programs, Search, debian},
@@ -53,6 +56,8 @@ pub struct Options {
     pub git: bool,
     /// Run the image registry.
     pub registry: bool,
+    /// Run a node, with all of the above.
+    pub node: bool,
 }
 
 impl Default for Options {
@@ -64,17 +69,26 @@ impl Default for Options {
             control_plane: true,
             git: false,
             registry: false,
+            node: false,
         }
     }
 }
 
 impl Options {
-    /// Everything there is, in a temporary folder.
+    /// Everything but a node, in a temporary folder.
     pub fn everything() -> Self {
         Self {
             git: true,
             registry: true,
             ..Self::default()
+        }
+    }
+
+    /// Everything and a node, in a temporary folder.
+    pub fn with_node() -> Self {
+        Self {
+            node: true,
+            ..Self::everything()
         }
     }
 }
@@ -88,6 +102,7 @@ pub struct Sandbox {
     control_plane: Option<ControlPlane>,
     git: Option<GitServer>,
     registry: Option<Registry>,
+    node: Option<Node>,
     ready_after: Duration,
     supervisor: Arc<Supervisor>,
 }
@@ -100,7 +115,10 @@ impl Sandbox {
     /// # Errors
     /// When the folder is taken, a program is missing and cannot be had, or a server does not
     /// become ready; the error shows the last lines of its log. Nothing is left running.
-    pub async fn start(options: Options) -> Result<Self> {
+    pub async fn start(mut options: Options) -> Result<Self> {
+        if options.node {
+            (options.control_plane, options.git, options.registry) = (true, true, true);
+        }
         // Whoever got here first may have chosen the same provider: that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let programs = prepare(&options).await?;
@@ -114,10 +132,15 @@ impl Sandbox {
         paths::create_dir(&pki)?;
         paths::write(&pki.join("ca.crt"), &authority.certificate())?;
 
+        let network = when(options.node, async || {
+            Network::start(&dir.join("network"), &supervisor).await
+        })
+        .await?;
         // Each starts while the others do: all of them mostly wait.
         let (control_plane, git, registry) = tokio::try_join!(
             when(options.control_plane, async || {
-                ControlPlane::start(&dir, &supervisor, &authority, &programs).await
+                ControlPlane::start(&dir, &supervisor, &authority, &programs, network.as_ref())
+                    .await
             }),
             when(options.git, async || {
                 GitServer::start(dir.join("git"), &supervisor, &authority).await
@@ -126,6 +149,19 @@ impl Sandbox {
                 Registry::start(dir.join("registry"), &supervisor, &authority).await
             }),
         )?;
+        let node = match (network, &control_plane, &git, &registry) {
+            (Some(network), Some(control_plane), Some(git), Some(registry)) => {
+                let around = Surroundings {
+                    authority: &authority,
+                    control_plane,
+                    git,
+                    registry,
+                };
+                let dir = dir.join("node");
+                Some(Node::start(dir, network, &programs, &supervisor, &around).await?)
+            }
+            _ => None,
+        };
         let ready_after = start.elapsed();
         let sandbox = Self {
             dir,
@@ -134,6 +170,7 @@ impl Sandbox {
             control_plane,
             git,
             registry,
+            node,
             ready_after,
             supervisor,
         };
@@ -207,6 +244,14 @@ impl Sandbox {
             .ok_or(Error::NotStarted("image registry"))
     }
 
+    /// The node.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] when the options said so.
+    pub fn node(&self) -> Result<&Node> {
+        self.node.as_ref().ok_or(Error::NotStarted("node"))
+    }
+
     /// A new client with an administrator's rights, for the runtime that calls.
     ///
     /// # Errors
@@ -267,16 +312,25 @@ impl Sandbox {
 pub async fn prepare(options: &Options) -> Result<Programs> {
     let options = options.clone();
     let find = move || {
-        if options.git {
+        if options.node {
+            node::check_support()?;
+            debian::require(debian::NODE)?;
+            node::probe()?;
+        }
+        if options.git || options.node {
             debian::require(GitServer::PACKAGES)?;
         }
-        if options.registry {
+        if options.registry || options.node {
             debian::require(Registry::PACKAGES)?;
         }
-        if options.control_plane {
-            return Search::new(options.programs).require(&Program::CONTROL_PLANE);
+        let mut needed = Vec::new();
+        if options.control_plane || options.node {
+            needed.extend(Program::CONTROL_PLANE);
         }
-        Ok(Programs::default())
+        if options.node {
+            needed.extend(Program::NODE);
+        }
+        Search::new(options.programs).require(&needed)
     };
     // It blocks for minutes when something must be built.
     tokio::task::spawn_blocking(find)

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Run an image registry as well, with e2e-test-images/agnhost in it.
     #[arg(long)]
     pub(crate) registry: bool,
+    /// Run a node as well, so that Pods run; implies --git and --registry. As root on Linux.
+    #[arg(long, conflicts_with = "no_control_plane")]
+    pub(crate) node: bool,
     /// Leave the control plane out.
     #[arg(long)]
     pub(crate) no_control_plane: bool,
@@ -39,6 +42,7 @@ impl Args {
             control_plane: !self.no_control_plane,
             git: self.git || !self.repository.is_empty(),
             registry: self.registry,
+            node: self.node,
         }
     }
 }
@@ -72,7 +76,7 @@ async fn start(args: &Args) -> Result<Sandbox> {
         let command = git.ssh_command(&git.person_key()?);
         sandbox.update_endpoints(|endpoints| endpoints.git_ssh_command = Some(command))?;
     }
-    if let Ok(registry) = sandbox.registry() {
+    if let (Ok(registry), Err(_)) = (sandbox.registry(), sandbox.node()) {
         registry.seed_agnhost().await?;
     }
     sandbox.mark_ready()?;

@@ -21,6 +21,7 @@ use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, sync::oneshot
 
 use super::super::{
     error::{Error, Result},
+    node::GIT_HOST,
     pki::Authority,
     tls::TlsListener,
 };
@@ -71,7 +72,7 @@ impl HttpServer {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let certificate = authority.server("git", &["127.0.0.1", "localhost"])?;
+        let certificate = authority.server("git", &["127.0.0.1", "localhost", GIT_HOST])?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

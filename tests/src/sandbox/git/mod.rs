@@ -182,6 +182,22 @@ impl GitServer {
         self.sshd.port
     }
 
+    /// The port of the HTTPS server.
+    pub fn https_port(&self) -> u16 {
+        self.http.port()
+    }
+
+    /// Lets [`Self::known_hosts_file`] hold the host keys under another name of the server, too.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub(super) fn answer_to(&self, name: &str) -> Result<()> {
+        let own = self.known_hosts()?;
+        let keys = own.lines().filter_map(|line| line.split_once(' '));
+        let named: String = keys.map(|(_, key)| format!("{name} {key}\n")).collect();
+        paths::write(&self.known_hosts_file(), &format!("{own}{named}"))
+    }
+
     /// The user that clients log in as: `git`, or the current user where that is not possible.
     pub fn user(&self) -> &str {
         &self.sshd.user
@@ -210,7 +226,7 @@ impl GitServer {
         sshd::HOST_KEY_TYPES.iter().map(line).collect()
     }
 
-    /// File with [`Self::known_hosts`].
+    /// File with [`Self::known_hosts`], for clients of this machine.
     pub fn known_hosts_file(&self) -> PathBuf {
         self.dir.join("known_hosts")
     }

@@ -1,4 +1,5 @@
-//! Programs that come as Debian packages: the SSH server, Git, the image registry.
+//! Programs that come as Debian packages: the SSH server, Git, the image registry, the container
+//! runtime.
 
 use std::{
     fs,
@@ -17,6 +18,13 @@ use super::super::{
 pub struct Package {
     program: &'static str,
     package: &'static str,
+}
+
+impl Package {
+    /// Name of the program.
+    pub fn program(self) -> &'static str {
+        self.program
+    }
 }
 
 /// OpenSSH's server.
@@ -40,8 +48,63 @@ pub const REGISTRY: Package = Package {
     package: "docker-registry",
 };
 
-/// Folders for servers, which are often missing in the `PATH` of people.
-const SERVER_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+/// What a node takes besides Kubernetes' own programs.
+pub const NODE: [Package; 10] = [
+    CONTAINERD, RUNC, CNI, IPTABLES, CONNTRACK, DNSMASQ, NGINX, IP, UNSHARE, CURL,
+];
+/// Runs containers for the kubelet.
+pub const CONTAINERD: Package = Package {
+    program: "containerd",
+    package: "containerd",
+};
+/// What containerd starts a container with.
+pub const RUNC: Package = Package {
+    program: "runc",
+    package: "runc",
+};
+/// The network plugins; `host-local` is the one whose name no other program has.
+pub const CNI: Package = Package {
+    program: "host-local",
+    package: "containernetworking-plugins",
+};
+/// What kube-proxy writes its rules with.
+pub const IPTABLES: Package = Package {
+    program: "iptables",
+    package: "iptables",
+};
+/// What kube-proxy forgets old connections with.
+pub const CONNTRACK: Package = Package {
+    program: "conntrack",
+    package: "conntrack",
+};
+/// Names inside pods.
+pub const DNSMASQ: Package = Package {
+    program: "dnsmasq",
+    package: "dnsmasq-base",
+};
+/// Serves Ingresses.
+pub const NGINX: Package = Package {
+    program: "nginx",
+    package: "nginx",
+};
+/// What a person asks the apps with.
+pub const CURL: Package = Package {
+    program: "curl",
+    package: "curl",
+};
+/// Makes network devices.
+pub const IP: Package = Package {
+    program: "ip",
+    package: "iproute2",
+};
+/// Makes namespaces; `nsenter` comes along.
+pub const UNSHARE: Package = Package {
+    program: "unshare",
+    package: "util-linux",
+};
+
+/// Folders for servers, which are often missing in the `PATH` of people, and for CNI plugins.
+const SERVER_FOLDERS: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/cni"];
 
 /// What Debian asks before a package starts the service it brings.
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";

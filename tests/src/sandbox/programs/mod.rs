@@ -1,4 +1,4 @@
-//! Finds the programs of the control plane, or builds them once.
+//! Finds the programs of the control plane and its node, or builds them once.
 //!
 //! First match of: a folder given by the caller, `KUBEBUILDER_ASSETS`, `PATH`, the cache. What is
 //! in none of them is built from the Go module in `tests/controlplane`, which pins every version
@@ -29,6 +29,14 @@ pub enum Program {
     Kubectl,
     /// What the operator calls for directories with a `kustomization.yaml`.
     Kustomize,
+    /// Chooses the node of a pod.
+    KubeScheduler,
+    /// Runs the pods of a node.
+    Kubelet,
+    /// Leads addresses of Services to pods.
+    KubeProxy,
+    /// The program of the walk's apps, and of the container that holds a pod's namespaces.
+    Agnhost,
 }
 
 impl Program {
@@ -36,13 +44,25 @@ impl Program {
     pub const CONTROL_PLANE: [Self; 3] =
         [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager];
 
+    /// What a node adds to it.
+    pub const NODE: [Self; 4] = [
+        Self::KubeScheduler,
+        Self::Kubelet,
+        Self::KubeProxy,
+        Self::Agnhost,
+    ];
+
     /// All of them, quickest to build first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Etcd,
         Self::Kustomize,
         Self::Kubectl,
         Self::KubeControllerManager,
         Self::KubeApiserver,
+        Self::KubeScheduler,
+        Self::KubeProxy,
+        Self::Kubelet,
+        Self::Agnhost,
     ];
 
     /// Name of the executable.
@@ -53,6 +73,10 @@ impl Program {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Kustomize => "kustomize",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+            Self::Agnhost => "agnhost",
         }
     }
 
@@ -64,6 +88,10 @@ impl Program {
             Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Kustomize => "sigs.k8s.io/kustomize/kustomize/v5",
+            Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
+            Self::Agnhost => "k8s.io/kubernetes/test/images/agnhost",
         }
     }
 }

@@ -1,20 +1,32 @@
-//! Tiny images that stand for real ones where nothing runs: an empty layer, and a label that tells
-//! the tags apart.
+//! The images behind the tags of the walk: all with the same files, told apart by a label. Where
+//! nothing runs, those files are none.
 
-use crate::image::{Compression, Image, Result, Settings, Tree};
+use crate::image::{Compression, Image, Layer, Result, Settings, Tree};
+
+/// No files.
+pub(super) fn empty() -> Result<Layer> {
+    Tree::new().pack(Compression::BEST)
+}
 
 /// The image of a tag. The same tag makes the same image.
-pub(super) fn tiny(tag: &str) -> Result<Image> {
+pub(super) fn tagged(tag: &str, files: Layer) -> Image {
     let settings = Settings {
-        architecture: "amd64".to_owned(),
+        architecture: architecture().to_owned(),
         labels: vec![(
             "org.opencontainers.image.version".to_owned(),
             tag.to_owned(),
         )],
         ..Settings::default()
     };
-    let layer = Tree::new().pack(Compression::BEST)?;
-    Ok(Image::new(&settings, vec![layer]))
+    Image::new(&settings, vec![files])
+}
+
+/// Go's name of what this machine is.
+pub(in crate::sandbox) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    }
 }
 
 #[cfg(test)]
@@ -23,9 +35,10 @@ mod tests {
 
     #[test]
     fn tags_differ_in_digest_and_share_their_layer() {
-        let (old, new) = (tiny("2.39").unwrap(), tiny("2.51").unwrap());
+        let image = |tag| tagged(tag, empty().unwrap());
+        let (old, new) = (image("2.39"), image("2.51"));
         assert_ne!(old.digest(), new.digest());
-        assert_eq!(old.digest(), tiny("2.39").unwrap().digest());
+        assert_eq!(old.digest(), image("2.39").digest());
         assert_eq!(old.blobs().nth(1), new.blobs().nth(1));
     }
 }

@@ -1,23 +1,28 @@
 //! An image registry: Debian's `docker-registry` (CNCF distribution) with TLS from the sandbox's
 //! authority, its storage in the sandbox's folder.
 
-mod image;
+pub(super) mod image;
 
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{Certificate, Client};
 use serde_json::json;
 
-use self::image::tiny;
 use super::{
     error::Result,
+    node::REGISTRY_HOST,
     paths,
     pki::Authority,
     process::{Process, Stop, Supervisor},
     programs::debian::{self, Package},
     wait,
 };
-use crate::image::{Image, push::Remote};
+use crate::image::{Image, Layer, push::Remote};
 
 const DEADLINE: Duration = Duration::from_secs(15);
 
@@ -42,8 +47,11 @@ pub const AGNHOST_SIGNATURE_TAG: &str =
 #[derive(Debug)]
 pub struct Registry {
     host: String,
+    port: u16,
     remote: Remote,
     process: Arc<Process>,
+    /// What is in the images of [`Self::push_tags`].
+    files: Mutex<Layer>,
 }
 
 impl Registry {
@@ -58,7 +66,8 @@ impl Registry {
     ) -> Result<Self> {
         let [program] = debian::require(Self::PACKAGES)?;
         paths::create_dir(&dir)?;
-        let certificate = authority.server("registry", &["127.0.0.1", "localhost"])?;
+        let certificate =
+            authority.server("registry", &["127.0.0.1", "localhost", REGISTRY_HOST])?;
         let (crt, key) = (dir.join("tls.crt"), dir.join("tls.key"));
         paths::write(&crt, &certificate.certificate)?;
         paths::write_secret(&key, &certificate.key)?;
@@ -95,14 +104,21 @@ impl Registry {
         let remote = Remote::new(format!("https://{host}"), client);
         Ok(Self {
             host,
+            port,
             remote,
             process,
+            files: Mutex::new(image::empty()?),
         })
     }
 
     /// Host and port, as image names begin.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Name of an image in this registry, without a tag.
@@ -128,16 +144,27 @@ impl Registry {
         Ok(self.remote.push(repository, tag, image).await?)
     }
 
-    /// Pushes a tiny image under each tag. Images of different tags have different digests; one
+    /// Pushes an image under each tag: a tiny one, or with a node agnhost's. Images of different tags have different digests; one
     /// pushed again has the same.
     ///
     /// # Errors
     /// When the registry refuses.
     pub async fn push_tags(&self, repository: &str, tags: &[&str]) -> Result<()> {
         for tag in tags {
-            self.push(repository, tag, &tiny(tag)?).await?;
+            let files = self
+                .files
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            self.push(repository, tag, &image::tagged(tag, files))
+                .await?;
         }
         Ok(())
+    }
+
+    /// Fills the images of [`Self::push_tags`] from now on; before, there is nothing in them.
+    pub(super) fn fill_tags_with(&self, files: Layer) {
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
     /// All tags of a repository as the registry lists them.

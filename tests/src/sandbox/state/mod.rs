@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     error::{Error, Result},
+    node::cgroups,
     paths,
     process::{ProcessId, boot_id},
 };
@@ -172,6 +173,8 @@ impl State {
             record.kill_processes();
             self.discard(record);
         }
+        let alive: Vec<String> = self.list()?.into_iter().map(|record| record.id).collect();
+        cgroups::sweep(&alive);
         Ok(swept)
     }
 
@@ -235,6 +238,8 @@ impl State {
 
     /// Forgets a sandbox whose processes are gone, together with its folder if that is temporary.
     pub(crate) fn discard(&self, record: &Record) {
+        // First, because it waits for the last process of a node to be gone.
+        cgroups::remove(&record.id);
         if record.temporary && record.dir.join(MARKER).exists() {
             // What cannot be removed now is found by nobody later; there is no one to tell.
             let _ = paths::remove_dir(&record.dir);
