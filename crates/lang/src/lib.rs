@@ -3,6 +3,7 @@
 //!
 //! Everything here is pure: text in, values out. No I/O.
 
+pub mod envsubst;
 pub mod gitignore;
 pub mod giturl;
 pub mod gonumber;
