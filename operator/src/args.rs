@@ -51,6 +51,15 @@ pub struct Args {
     #[arg(long)]
     pub remote_bases: bool,
 
+    /// Refuses bases from elsewhere, which is the default here; Flux's name for it.
+    #[arg(long, conflicts_with = "remote_bases")]
+    pub no_remote_bases: bool,
+
+    /// Feature gates by Flux's names, NAME=true or NAME=false. Known is
+    /// StrictPostBuildSubstitutions: variables that are not set fail the build [default: true].
+    #[arg(long, value_delimiter = ',', value_name = "NAME=BOOL", value_parser = feature_gate)]
+    pub feature_gates: Vec<(String, bool)>,
+
     /// Refuses references to sources and image repositories of other namespaces.
     #[arg(long)]
     pub no_cross_namespace_refs: bool,
@@ -73,6 +82,34 @@ pub enum DriftCorrection {
     Interval,
 }
 
+impl Args {
+    /// What becomes of variables in manifests that are not set.
+    pub fn unset(&self) -> flux_build::Unset {
+        match self.feature("StrictPostBuildSubstitutions", true) {
+            true => flux_build::Unset::Error,
+            false => flux_build::Unset::Empty,
+        }
+    }
+
+    fn feature(&self, name: &str, default: bool) -> bool {
+        let given = self
+            .feature_gates
+            .iter()
+            .rev()
+            .find(|(gate, _)| gate == name);
+        given.map_or(default, |(_, on)| *on)
+    }
+}
+
+/// Gates of Flux that mean nothing here are accepted: manifests are taken over as they are.
+fn feature_gate(text: &str) -> Result<(String, bool), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, "true"));
+    let on = value
+        .parse()
+        .map_err(|_| format!("'{value}' is neither true nor false"))?;
+    Ok((name.to_owned(), on))
+}
+
 /// Form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogEncoding {
@@ -93,5 +130,12 @@ mod tests {
         let args = Args::parse_from(["x", "--storage-path", "/tmp/x", "--log-encoding=console"]);
         assert_eq!(args.storage_addr.port(), 9090);
         assert_eq!(args.log_encoding, LogEncoding::Console);
+        assert_eq!(args.unset(), flux_build::Unset::Error);
+        let gates = "--feature-gates=StrictPostBuildSubstitutions=false,ExternalArtifact=true";
+        assert_eq!(
+            Args::parse_from(["x", gates]).unset(),
+            flux_build::Unset::Empty
+        );
+        assert!(Args::try_parse_from(["x", "--feature-gates=A=maybe"]).is_err());
     }
 }

@@ -1,15 +1,16 @@
-//! Wakes objects when a Secret that they refer to changes, so that mended credentials heal at
-//! once instead of at the next interval.
+//! Wakes objects when a Secret or ConfigMap that they refer to changes, so that mended credentials
+//! heal, and changed variables arrive, at once instead of at the next interval.
 //!
-//! Only metadata is watched: no Secret's content is held here.
+//! Only metadata is watched: no content is held here.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::PartialObjectMeta;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use kube_runtime::reflector::Store;
 use kube_runtime::watcher::{self, Event};
 use kube_runtime::{WatchStreamExt, watcher as watch};
@@ -17,11 +18,23 @@ use kube_runtime::{WatchStreamExt, watcher as watch};
 use crate::context::Context;
 use crate::driver::Controlled;
 use crate::key::Key;
+use crate::kustomization::substitution;
 use crate::triggers::Trigger;
 
 /// Watches until the process ends.
 pub async fn run(context: Arc<Context>) {
-    let api: Api<PartialObjectMeta<Secret>> = Api::all(context.client.clone());
+    futures::join!(
+        follow::<Secret>(&context, wake),
+        follow::<ConfigMap>(&context, wake_for_config_map),
+    );
+}
+
+/// Tells of every object of a kind that changes after the first listing.
+async fn follow<K>(context: &Context, wake: fn(&Context, &Key))
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+{
+    let api: Api<PartialObjectMeta<K>> = Api::all(context.client.clone());
     let stream = watch(api, watcher::Config::default()).default_backoff();
     let mut stream = std::pin::pin!(stream);
     let mut known: HashMap<Key, String> = HashMap::new();
@@ -30,19 +43,19 @@ pub async fn run(context: Arc<Context>) {
         match stream.try_next().await {
             Ok(Some(Event::Init)) => {}
             Ok(Some(Event::InitDone)) => started = true,
-            Ok(Some(Event::InitApply(secret) | Event::Apply(secret))) => {
-                let key = Key::of(&secret);
-                let version = secret.resource_version().unwrap_or_default();
+            Ok(Some(Event::InitApply(object) | Event::Apply(object))) => {
+                let key = Key::of(&object);
+                let version = object.resource_version().unwrap_or_default();
                 let before = known.insert(key.clone(), version.clone());
                 if started && before.as_ref() != Some(&version) {
-                    wake(&context, &key);
+                    wake(context, &key);
                 }
             }
-            Ok(Some(Event::Delete(secret))) => {
-                known.remove(&Key::of(&secret));
+            Ok(Some(Event::Delete(object))) => {
+                known.remove(&Key::of(&object));
             }
             Ok(None) => return,
-            Err(error) => tracing::warn!(%error, "cannot watch Secrets"),
+            Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "cannot watch"),
         }
     }
 }
@@ -61,6 +74,16 @@ fn wake(context: &Context, secret: &Key) {
         &triggers.image_update_automations,
         secret,
     );
+}
+
+fn wake_for_config_map(context: &Context, config_map: &Key) {
+    for object in context.stores.kustomizations.state() {
+        let refers = object.namespace().as_deref() == Some(&config_map.namespace)
+            && substitution::config_maps(&object.spec).any(|name| name == config_map.name);
+        if refers {
+            context.triggers.kustomizations.wake(&Key::of(&*object));
+        }
+    }
 }
 
 fn wake_kind<K: Controlled>(store: &Store<K>, trigger: &Trigger<K>, secret: &Key) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::Origin;
+use crate::substitute::{self, Unsubstituted};
 
 /// A build that did not succeed.
 #[derive(Debug, Error)]
@@ -122,12 +123,21 @@ pub enum BuildError {
         /// Where it is written.
         origin: Option<Origin>,
     },
-    /// The spec asks for something that is not written yet.
-    #[error("{field} is not supported yet")]
-    NotSupported {
-        /// The field.
-        field: &'static str,
+    /// A variable has a name that no text can use.
+    #[error(
+        "post build failed: '{name}' var name is invalid, must match '{names}' (from {source_name})"
+    )]
+    Variable {
+        /// The name.
+        name: String,
+        /// Where it comes from.
+        source_name: String,
+        /// What names look like.
+        names: &'static str,
     },
+    /// Variables could not be replaced. The first words are Flux's.
+    #[error("{}", substitute::describe(.0))]
+    Substitution(Vec<Unsubstituted>),
 }
 
 impl BuildError {

@@ -3,7 +3,7 @@
 //! A Kustomization names a directory of a source. [`build`] turns it into objects:
 //!
 //! ```text
-//! directory ─> build ─> (decrypt ─> substitute) ─> common metadata ─> objects
+//! directory ─> build ─> substitute ─> common metadata ─> objects
 //! ```
 //!
 //! A directory without a kustomization file, and one whose kustomization file only lists
@@ -12,8 +12,7 @@
 //! private copy of what it needs. Wherever the in-process build is not certain to give the same
 //! objects in the same order, it steps back for the program; a differential test compares the two.
 //!
-//! Decryption and substitution belong between build and common metadata. They are not written
-//! yet: what needs them is an error, never a half-built object.
+//! Decryption is not written yet: an encrypted object is an error, never applied as it is.
 //!
 //! Ownership labels, ordering for the apply and everything else about a cluster is not here.
 
@@ -31,6 +30,7 @@ pub mod overlay;
 mod paths;
 mod program;
 mod references;
+mod substitute;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +43,8 @@ use serde_json::Value;
 use tracing::debug;
 
 pub use error::BuildError;
+pub use flux_lang::envsubst::Unset;
+pub use substitute::{Unsubstituted, Variables};
 
 use native::Native;
 
@@ -85,6 +87,10 @@ pub struct BuildOptions {
     pub remote_bases: bool,
     /// Longest time for one run of the program.
     pub timeout: Duration,
+    /// What `spec.postBuild.substituteFrom` names, in its order, as far as it could be read.
+    pub substitute_from: Vec<Variables>,
+    /// What happens to variables that are not set.
+    pub unset: Unset,
 }
 
 impl Default for BuildOptions {
@@ -93,6 +99,8 @@ impl Default for BuildOptions {
             kustomize: None,
             remote_bases: false,
             timeout: Duration::from_secs(120),
+            substitute_from: Vec::new(),
+            unset: Unset::Error,
         }
     }
 }
@@ -113,39 +121,43 @@ pub async fn build(
     options: &BuildOptions,
 ) -> Result<Vec<Object>, BuildError> {
     let directory = paths::directory(files, path)?;
-    if let Some(field) = unsupported(spec) {
-        return Err(BuildError::NotSupported { field });
-    }
     let why = if let Some(field) = overlay::first_field(spec) {
         format!("spec.{field} is set")
     } else {
         match native::build(files, &directory)? {
-            Native::Objects(objects) => return finish(objects, spec),
+            Native::Objects(objects) => return finish(objects, files, spec, options),
             Native::Program(why) => why,
         }
     };
     debug!(namespace, path = %directory, %why, "building with kustomize");
     let objects = program::build(files, &directory, spec, options, &why).await?;
-    finish(objects, spec)
-}
-
-/// A field that asks for a step that is not written yet.
-fn unsupported(spec: &KustomizationSpec) -> Option<&'static str> {
-    let post_build = spec.post_build.as_ref()?;
-    let variables = !post_build.substitute.is_empty() || !post_build.substitute_from.is_empty();
-    variables.then_some("spec.postBuild")
+    finish(objects, files, spec, options)
 }
 
 /// The steps after the build proper.
-fn finish(mut objects: Vec<Object>, spec: &KustomizationSpec) -> Result<Vec<Object>, BuildError> {
-    for object in &mut objects {
+fn finish(
+    mut objects: Vec<Object>,
+    files: &Files,
+    spec: &KustomizationSpec,
+    options: &BuildOptions,
+) -> Result<Vec<Object>, BuildError> {
+    for object in &objects {
         if manifest::is_encrypted(&object.value) {
             return Err(BuildError::Encrypted {
                 object: manifest::describe(&object.value),
                 origin: object.origin.clone(),
             });
         }
-        if let Some(metadata) = &spec.common_metadata {
+    }
+    substitute::all(
+        &mut objects,
+        files,
+        spec,
+        &options.substitute_from,
+        options.unset,
+    )?;
+    if let Some(metadata) = &spec.common_metadata {
+        for object in &mut objects {
             overlay::common_metadata(&mut object.value, metadata);
         }
     }

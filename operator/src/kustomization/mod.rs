@@ -31,6 +31,7 @@ pub mod inventory;
 mod origins;
 pub mod past;
 mod run;
+pub mod substitution;
 pub mod unsupported;
 pub mod warnings;
 
@@ -65,6 +66,7 @@ impl Controlled for Kustomization {
             .map(|r| r.name.as_str())
             .into_iter()
             .chain(kube_config.map(|r| r.name.as_str()))
+            .chain(substitution::secrets(&self.spec))
             .collect()
     }
 

@@ -184,6 +184,8 @@ impl<'a> Run<'a> {
             kustomize: self.context.args.kustomize.clone(),
             remote_bases: self.context.args.remote_bases,
             timeout: timeout(self.object),
+            substitute_from: self.variables().await?,
+            unset: self.context.args.unset(),
         };
         let path = spec.path.as_deref().unwrap_or("./");
         let objects = flux_build::build(&files, path, spec, &self.key.namespace, &options)
