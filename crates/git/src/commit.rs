@@ -98,11 +98,11 @@ pub(crate) fn edit_tree(
     Ok((tree != base.id()).then_some(tree))
 }
 
-/// Writes the commit object.
+/// Writes the commit object; without a parent, the first of a repository.
 pub(crate) fn create(
     repository: &Repository,
     tree: Oid,
-    parent: &git2::Commit<'_>,
+    parent: Option<&git2::Commit<'_>>,
     author: &Author,
     message: &str,
     signing: Option<&SigningKey>,
@@ -120,7 +120,7 @@ pub(crate) fn create(
     let who = Signature::new(name, &author.email, &time).map_err(failed)?;
     let tree = repository.find_tree(tree).map_err(failed)?;
     let buffer = repository
-        .commit_create_buffer(&who, &who, message, &tree, &[parent])
+        .commit_create_buffer(&who, &who, message, &tree, parent.as_slice())
         .map_err(failed)?;
     match signing {
         None => {
@@ -237,7 +237,15 @@ mod tests {
         let secret =
             BTreeMap::from([("identity".to_owned(), pair.private_pem.as_bytes().to_vec())]);
         let key = SigningKey::from_secret(&secret).unwrap();
-        let id = create(&repository, tree, &parent, &author, "msg\n", Some(&key)).unwrap();
+        let id = create(
+            &repository,
+            tree,
+            Some(&parent),
+            &author,
+            "msg\n",
+            Some(&key),
+        )
+        .unwrap();
         let (signature, data) = repository.extract_signature(&id, None).unwrap();
         let signature = russh::keys::ssh_key::SshSig::from_pem(&*signature).unwrap();
         key.0.public_key().verify("git", &data, &signature).unwrap();

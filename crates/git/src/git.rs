@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 use crate::archive::{self, Archive};
 use crate::error::GitError;
 use crate::fetch::{self, Commit};
+use crate::first::{self, FirstCommit};
 use crate::lsrefs;
 use crate::mirror::{Mirror, Salt};
 use crate::push::{self, Push, Pushed};
@@ -239,6 +240,27 @@ impl Git {
             url: remote.url.to_string(),
             attempts: PUSH_ATTEMPTS,
         })
+    }
+
+    /// Makes the first commit of an empty repository and pushes it; the id of the commit.
+    ///
+    /// # Errors
+    /// When the server refuses, or the branch exists by now.
+    pub async fn commit_first(
+        &self,
+        remote: &Remote,
+        first: FirstCommit,
+    ) -> Result<String, GitError> {
+        Reference::Branch(first.branch.clone()).validate()?;
+        let mirror = self.mirror(remote);
+        let client = mirror.client(remote)?;
+        let writer = mirror.writer.clone().lock_owned().await;
+        let (session, _alive) = Session::new(remote, client);
+        blocking(move || {
+            let _writer = writer;
+            first::push(&mirror, &Arc::new(session), &first)
+        })
+        .await
     }
 
     /// Deletes the mirrors of all remotes but these.

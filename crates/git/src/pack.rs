@@ -6,18 +6,19 @@
 use bytes::Bytes;
 use git2::{Buf, ObjectType, Oid, PackBuilder, Repository, Tree};
 
-/// Makes the pack for a commit on top of `parent`.
+/// Makes the pack for a commit on top of `parent`, or for the first of a repository.
 pub(crate) fn build(
     repository: &Repository,
     commit: Oid,
-    parent: &git2::Commit<'_>,
+    parent: Option<&git2::Commit<'_>>,
 ) -> Result<Bytes, git2::Error> {
     let mut pack = repository.packbuilder()?;
     // A handful of small objects.
     pack.set_threads(1);
     pack.insert_object(commit, None)?;
     let tree = repository.find_commit(commit)?.tree()?;
-    insert_new(repository, &mut pack, &tree, Some(&parent.tree()?))?;
+    let before = parent.map(git2::Commit::tree).transpose()?;
+    insert_new(repository, &mut pack, &tree, before.as_ref())?;
     let mut buffer = Buf::new();
     pack.write_buf(&mut buffer)?;
     Ok(Bytes::copy_from_slice(&buffer))
@@ -103,7 +104,7 @@ mod tests {
         ];
         for (files, expected) in cases {
             let parent = repository.find_commit(base).unwrap();
-            let pack = build(&repository, commit(Some(base), files), &parent).unwrap();
+            let pack = build(&repository, commit(Some(base), files), Some(&parent)).unwrap();
             assert_eq!(pack[..8], *b"PACK\0\0\0\x02");
             assert_eq!(pack[8..12], expected.to_be_bytes(), "{files:?}");
         }

@@ -25,7 +25,7 @@ use crate::session::Session;
 use crate::tree::Snapshot;
 
 /// Priority of the memory backend; libgit2's own have 1 and 2.
-const IN_MEMORY: i32 = 1000;
+pub(crate) const IN_MEMORY: i32 = 1000;
 
 /// The longest push option: well within a frame.
 const MAX_OPTION: usize = 32 << 10;
@@ -156,19 +156,25 @@ pub(crate) fn attempt(
     let id = commit::create(
         &repository,
         edited,
-        &parent,
+        Some(&parent),
         &push.author,
         &content.message,
         signing,
     )?;
-    let pack = pack::build(&repository, id, &parent).map_err(damaged)?;
+    let pack = pack::build(&repository, id, Some(&parent)).map_err(damaged)?;
     let change = Change {
         base: parent.id(),
         refname: &base.refname,
         id,
         destinations: &destinations,
     };
-    match send(&repository, session, push, &change, &pack)? {
+    match send(
+        &repository,
+        session,
+        (&push.branch, &push.options),
+        &change,
+        &pack,
+    )? {
         Sent::Done => Ok(Some(Pushed {
             commit: Some(id.to_string()),
             base,
@@ -193,7 +199,7 @@ fn check_options(options: &[String]) -> Result<(), GitError> {
 }
 
 /// What came of sending.
-enum Sent {
+pub(crate) enum Sent {
     Done,
     /// Others were faster.
     Overtaken,
@@ -201,11 +207,11 @@ enum Sent {
     Undecided,
 }
 
-/// Pushes, if the server's refs are as we think.
-fn send(
+/// Pushes, if the server's refs are as we think. The branch is for messages.
+pub(crate) fn send(
     repository: &Repository,
     session: &Session,
-    push: &Push,
+    (branch, options): (&str, &[String]),
     change: &Change<'_>,
     pack: &[u8],
 ) -> Result<Sent, GitError> {
@@ -252,14 +258,14 @@ fn send(
         server.leave();
         return Ok(Sent::Done);
     }
-    if !push.options.is_empty() && !server.takes_options() {
+    if !options.is_empty() && !server.takes_options() {
         server.leave();
-        return Err(rejected(&push.branch, NO_OPTIONS));
+        return Err(rejected(branch, NO_OPTIONS));
     }
-    let report = server.send(&updates, &push.options, pack)?;
+    let report = server.send(&updates, options, pack)?;
     match report.verdict(&updates, &session.said()) {
         Verdict::Done => Ok(Sent::Done),
         Verdict::Overtaken => Ok(Sent::Overtaken),
-        Verdict::Refused(status) => Err(rejected(&push.branch, &status)),
+        Verdict::Refused(status) => Err(rejected(branch, &status)),
     }
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use flux_git::keys::{self, Algorithm};
 use flux_git::{
-    Author, BoxError, CommitContent, Edit, ErrorKind, GitError, Push, Reference, SigningKey,
+    Author, BoxError, CommitContent, Edit, ErrorKind, FirstCommit, GitError, Push, Reference,
+    SigningKey,
 };
 
 use crate::support::sshd::{Access, Sshd};
@@ -362,4 +363,44 @@ async fn commits_between_two_fetches_do_not_hinder_a_push() {
         repo.git(&["fetch", "-q", "../bare", "main"]);
         repo.git(&["reset", "-q", "--hard", "FETCH_HEAD"]);
     }
+}
+
+#[tokio::test]
+async fn an_empty_repository_gets_its_first_commit_once() {
+    let repo = Repo::empty();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let remote = server.remote(&key);
+    let client = Client::new();
+    let main = Reference::Branch("main".to_owned());
+    let error = client.git.fetch(&remote, &main).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Empty);
+    let first = FirstCommit {
+        branch: "main".to_owned(),
+        author: Author {
+            name: "flux".to_owned(),
+            email: "flux@example.com".to_owned(),
+        },
+        signing: None,
+        content: CommitContent {
+            edits: vec![("clusters/a/x.yaml".to_owned(), Bytes::from("x: 1\n"))],
+            message: "first".to_owned(),
+        },
+    };
+    let id = client
+        .git
+        .commit_first(&remote, first.clone())
+        .await
+        .unwrap();
+    assert_eq!(id, repo.rev("main"));
+    assert_eq!(repo.show("main:clusters/a/x.yaml"), "x: 1");
+    assert_eq!(client.git.fetch(&remote, &main).await.unwrap().id, id);
+    // Nobody's commits are lost when it is not empty any more.
+    let mut other = first;
+    other.content.message = "again".to_owned();
+    let error = client.git.commit_first(&remote, other).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    assert_eq!(id, repo.rev("main"));
 }
