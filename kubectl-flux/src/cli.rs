@@ -57,8 +57,8 @@ pub(crate) enum Command {
     Export(commands::export::Export),
     /// List resources and their state
     Get(commands::get::Args),
-    /// Print the manifests of the controllers
-    Install(commands::install::Args),
+    /// Install the controllers and the webhook in the cluster, or print their manifests
+    Install(Box<commands::install::Args>),
     /// Ask for a reconciliation now and wait for its outcome
     #[command(subcommand)]
     Reconcile(commands::reconcile::Reconcile),
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     /// Show what a Kustomization applied
     #[command(subcommand)]
     Tree(commands::tree::Tree),
+    /// Remove what install put into the cluster; what was applied from Git stays
+    Uninstall(commands::uninstall::Args),
     /// Show the versions of this program and of the controllers
     Version(commands::version::Args),
     /// Wait until resources are ready

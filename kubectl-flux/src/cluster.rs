@@ -1,5 +1,6 @@
 //! The API server, as the commands see it. No other module sends requests.
 
+pub(crate) mod apply;
 mod config;
 mod errors;
 mod object;
@@ -233,6 +234,18 @@ impl Cluster {
             .map_err(|error| self.error(error))
     }
 
+    /// All objects of any resource that fit, in pages.
+    pub(crate) async fn list_resource(
+        &self,
+        resource: &ApiResource,
+        scope: Scope<'_>,
+        selection: Selection<'_>,
+    ) -> Result<Vec<DynamicObject>, ClusterError> {
+        pages(&self.dynamic(resource, scope), selection)
+            .await
+            .map_err(|error| self.error(error))
+    }
+
     /// Sets an annotation, leaving everything else alone.
     pub(crate) async fn annotate(
         &self,
@@ -307,6 +320,22 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.is_conflict() => Ok(None),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    /// Merges a patch into an object.
+    pub(crate) async fn merge(
+        &self,
+        api: &Api<DynamicObject>,
+        name: &str,
+        patch: &serde_json::Value,
+    ) -> Result<DynamicObject, ClusterError> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        api.patch(name, &params, &Patch::Merge(patch))
+            .await
+            .map_err(|error| self.error(error))
     }
 
     /// Version of the API server, such as `v1.36.1`.

@@ -13,6 +13,7 @@ pub(crate) mod resume;
 pub(crate) mod stats;
 pub(crate) mod suspend;
 pub(crate) mod tree;
+pub(crate) mod uninstall;
 pub(crate) mod version;
 pub(crate) mod wait;
 pub(crate) mod which;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Stats(args) => stats::run(&args, &context),
         Command::Suspend(what) => suspend::run(what, &context),
         Command::Tree(what) => tree::run(&what, &context),
+        Command::Uninstall(args) => uninstall::run(&args, &context),
         Command::Version(args) => version::run(&args, &context),
         Command::Wait(args) => wait::run(&args, &context),
         Command::Completion(args) => completion::run(&args),

@@ -9,7 +9,7 @@ pub(crate) mod table;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::Mutex;
 
 use crate::error::Error;
@@ -66,6 +66,22 @@ pub(crate) fn failure(message: impl Display) {
 /// Writes a line without a symbol to standard error.
 pub(crate) fn note(message: impl Display) {
     write_line(&message.to_string());
+}
+
+/// Asks on standard error and reads the answer from standard input; its end is a no.
+///
+/// # Errors
+/// If nobody can be asked.
+pub(crate) fn confirmed(question: &str) -> Result<bool, Error> {
+    let asked = write!(io::stderr().lock(), "{question}? [y/N] ");
+    asked.map_err(Error::Output)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(|error| {
+        Error::input(format!(
+            "cannot read the answer: {error}; --silent answers yes"
+        ))
+    })?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn say(symbol: &str, message: &dyn Display) {

@@ -6,6 +6,15 @@
 /// Finalizer of every kind: lets the operator clean up before an object goes.
 pub const FINALIZER: &str = "finalizers.fluxcd.io";
 
+/// Label of what is installed: the distribution that it is of. Flux's own manifests have none.
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+/// Value of [`NAME_LABEL`] by which what we install is told from what upstream's Flux installs.
+pub const DISTRIBUTION: &str = "flux-sync";
+/// Label of what is installed, by which upstream's tools and ours find it.
+pub const PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
+/// Value of [`PART_OF_LABEL`].
+pub const PART_OF: &str = "flux";
+
 /// Annotation: any new value asks for a reconcile at once.
 pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 

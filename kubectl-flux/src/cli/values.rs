@@ -18,6 +18,12 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
+/// What a level of logs may be.
+pub(crate) fn log_level(text: &str) -> Result<String, String> {
+    let levels = ["trace", "debug", "info", "warn", "error"];
+    one_of(text, &levels, "log level is not supported:")
+}
+
 /// A duration as Go's `time.ParseDuration` reads it, with its error texts.
 pub(crate) fn duration(text: &str) -> Result<GoDuration, String> {
     text.parse().map_err(|error| match error {

@@ -11,6 +11,7 @@ mod bad_input;
 mod command;
 mod git_server;
 mod images;
+mod install;
 mod node;
 mod plugin;
 mod programs;

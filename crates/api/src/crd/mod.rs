@@ -19,7 +19,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use crate::names::{DISABLED, SUBSTITUTE};
+use crate::names::{DISABLED, DISTRIBUTION, NAME_LABEL, PART_OF, PART_OF_LABEL, SUBSTITUTE};
 use crate::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
 
 /// The version that is stored, and that the Rust types describe.
@@ -72,6 +72,8 @@ pub fn files() -> BTreeMap<String, String> {
 fn complete(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     // Flux replaces variables in what it applies, and would do so in patterns and descriptions.
     crd.metadata.annotations = Some([(SUBSTITUTE.to_owned(), DISABLED.to_owned())].into());
+    let labels = [(NAME_LABEL, DISTRIBUTION), (PART_OF_LABEL, PART_OF)];
+    crd.metadata.labels = Some(labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     let spec = &mut crd.spec;
     let (group, kind) = (spec.group.clone(), spec.names.kind.clone());
     spec.names.list_kind = Some(format!("{kind}List"));

@@ -1,6 +1,5 @@
 //! `create source git`.
 
-use std::io::{BufRead, Write};
 use std::path::PathBuf;
 
 use flux_api::GoDuration;
@@ -181,7 +180,7 @@ async fn credentials(
     if let Some(key) = &credentials.public_key {
         output::generate(format!("deploy key: {key}\n"));
     }
-    if !args.silent && !confirmed("Have you added the deploy key to your repository")? {
+    if !args.silent && !output::confirmed("Have you added the deploy key to your repository")? {
         return Err(Error::input("aborting"));
     }
     Ok(credentials)
@@ -198,22 +197,6 @@ async fn apply_secret(
         .await?;
     output::success("authentication configured");
     Ok(())
-}
-
-/// Asks on standard error and reads the answer; the end of input is a no.
-fn confirmed(question: &str) -> Result<bool, Error> {
-    let asked = write!(std::io::stderr().lock(), "{question}? [y/N] ");
-    asked.map_err(Error::Output)?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| {
-            Error::input(format!(
-                "cannot read the answer: {error}; --silent answers yes"
-            ))
-        })?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// What to follow. More than one may be given; the strongest counts, as in Flux.

@@ -35,6 +35,10 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("rbac.yaml", include_str!("../../../../manifests/rbac.yaml")),
     (
+        "policies.yaml",
+        include_str!("../../../../manifests/policies.yaml"),
+    ),
+    (
         "operator.yaml",
         include_str!("../../../../manifests/operator.yaml"),
     ),
@@ -49,46 +53,110 @@ const NAMESPACE: &str = "flux-system";
 /// Domain that the files assume.
 const CLUSTER_DOMAIN: &str = "cluster.local";
 
-/// How a cluster differs from what the files say.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings<'a> {
-    pub(super) namespace: &'a str,
-    pub(super) registry: Option<&'a str>,
-    pub(super) image_pull_secret: Option<&'a str>,
-    pub(super) log_level: Option<&'a str>,
-    pub(super) cluster_domain: Option<&'a str>,
+/// Label that says of which part an object is; what has none is for all.
+const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+
+/// The Deployment of the operator.
+pub(crate) const OPERATOR: &str = "sync-operator";
+/// The Deployment of the webhook.
+pub(crate) const WEBHOOK: &str = "admission-webhook";
+
+/// What is installed, and how a cluster differs from what the files say.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Namespace of the programs.
+    pub(crate) namespace: String,
+    /// Whether the operator is among them, and the definitions of its kinds.
+    pub(crate) operator: bool,
+    /// Whether the webhook is among them.
+    pub(crate) webhook: bool,
+    /// Registry, and folder in it, that holds the images.
+    pub(crate) registry: Option<String>,
+    /// Secret with which the images are pulled.
+    pub(crate) image_pull_secret: Option<String>,
+    /// What the programs log.
+    pub(crate) log_level: Option<String>,
+    /// Domain of the cluster's names.
+    pub(crate) cluster_domain: Option<String>,
+    /// Whether traffic to the pods is restricted.
+    pub(crate) network_policy: bool,
+    /// Keys of taints that the pods tolerate.
+    pub(crate) tolerations: Vec<String>,
+    /// Pods of the operator.
+    pub(crate) replicas: u32,
+    /// Controllers that the operator runs; all that it has if none.
+    pub(crate) controllers: Option<Vec<&'static str>>,
 }
 
 /// All objects, in the order in which they can be applied.
 ///
 /// # Errors
 /// Never for the files of a release: a test reads all of them.
-pub(super) fn objects(settings: &Settings<'_>) -> Result<Vec<Value>, Error> {
+pub(crate) fn objects(settings: &Settings) -> Result<Vec<Value>, Error> {
     let mut objects = Vec::new();
     for (name, text) in FILES {
         let documents =
             yaml::read(text).map_err(|error| Error::input(format!("manifests/{name}: {error}")))?;
         for document in documents {
             let mut object = document.value;
-            adapt(&mut object, settings);
-            objects.push(object);
+            if is_wanted(&object, settings) {
+                adapt(&mut object, settings);
+                objects.push(object);
+            }
         }
     }
     Ok(objects)
 }
 
-fn adapt(object: &mut Value, settings: &Settings<'_>) {
-    let is = |object: &Value, kind: &str| object.get("kind").and_then(Value::as_str) == Some(kind);
+/// Whether an object is of the kind, as manifests name it.
+fn is(object: &Value, kind: &str) -> bool {
+    object.get("kind").and_then(Value::as_str) == Some(kind)
+}
+
+fn is_wanted(object: &Value, settings: &Settings) -> bool {
+    if is(object, "CustomResourceDefinition") {
+        // Beside a real Flux, the definitions are Flux's.
+        return settings.operator;
+    }
+    if is(object, "NetworkPolicy") && !settings.network_policy {
+        return false;
+    }
+    let labels = object.pointer("/metadata/labels");
+    match labels.and_then(|labels| labels[COMPONENT_LABEL].as_str()) {
+        Some(OPERATOR) => settings.operator,
+        Some(WEBHOOK) => settings.webhook,
+        _ => true,
+    }
+}
+
+fn adapt(object: &mut Value, settings: &Settings) {
     if is(object, "CustomResourceDefinition") {
         return;
     }
     if settings.namespace != NAMESPACE {
-        rename_namespace(object, settings.namespace);
+        rename_namespace(object, &settings.namespace);
     }
     if is(object, "ServiceAccount")
-        && let Some(name) = settings.image_pull_secret
+        && let Some(name) = &settings.image_pull_secret
     {
         object["imagePullSecrets"] = json!([{ "name": name }]);
+    }
+    if is(object, "Deployment") {
+        adapt_deployment(object, settings);
+    }
+}
+
+fn adapt_deployment(object: &mut Value, settings: &Settings) {
+    let is_operator = object["metadata"]["name"] == OPERATOR;
+    if is_operator && settings.replicas != 1 {
+        object["spec"]["replicas"] = json!(settings.replicas);
+        // Those that do not lead wait: the next may start before the last has ended.
+        object["spec"]["strategy"] = json!({ "type": "RollingUpdate" });
+    }
+    if !settings.tolerations.is_empty() {
+        let tolerate = |key: &String| json!({ "key": key, "operator": "Exists" });
+        object["spec"]["template"]["spec"]["tolerations"] =
+            settings.tolerations.iter().map(tolerate).collect();
     }
     let containers = object.pointer_mut("/spec/template/spec/containers");
     for container in containers
@@ -97,26 +165,31 @@ fn adapt(object: &mut Value, settings: &Settings<'_>) {
         .flatten()
     {
         if let (Some(registry), Some(Value::String(image))) =
-            (settings.registry, container.get_mut("image"))
+            (&settings.registry, container.get_mut("image"))
         {
             *image = format!("{}/{image}", registry.trim_end_matches('/'));
         }
-        let args = container.get_mut("args").and_then(Value::as_array_mut);
-        for arg in args.into_iter().flatten() {
+        let Some(args) = container.get_mut("args").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        for arg in args.iter_mut() {
             if let Value::String(text) = arg {
                 adapt_argument(text, settings);
             }
         }
+        if let (true, Some(controllers)) = (is_operator, &settings.controllers) {
+            args.push(json!(format!("--controllers={}", controllers.join(","))));
+        }
     }
 }
 
-fn adapt_argument(text: &mut String, settings: &Settings<'_>) {
-    if let Some(level) = settings.log_level
+fn adapt_argument(text: &mut String, settings: &Settings) {
+    if let Some(level) = &settings.log_level
         && text.starts_with("--log-level=")
     {
         *text = format!("--log-level={level}");
     }
-    if let Some(domain) = settings.cluster_domain
+    if let Some(domain) = &settings.cluster_domain
         && text.starts_with("--storage-adv-addr=")
     {
         *text = text.replace(CLUSTER_DOMAIN, domain);
@@ -144,139 +217,4 @@ fn rename_namespace(value: &mut Value, namespace: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings() -> Settings<'static> {
-        Settings {
-            namespace: NAMESPACE,
-            registry: None,
-            image_pull_secret: None,
-            log_level: None,
-            cluster_domain: None,
-        }
-    }
-
-    fn read(name: &str) -> Value {
-        let path = format!("{}/../manifests/{name}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
-        yaml::read(&text).unwrap().remove(0).value
-    }
-
-    #[test]
-    fn the_files_are_those_of_the_kustomization() {
-        let resources = |name: &str| {
-            let value = read(name);
-            let list = value["resources"].as_array().unwrap().clone();
-            list.into_iter()
-                .map(|v| v.as_str().unwrap().to_owned())
-                .collect::<Vec<_>>()
-        };
-        let mut expected = Vec::new();
-        for name in resources("kustomization.yaml") {
-            if name == "crds" {
-                expected.extend(
-                    resources("crds/kustomization.yaml")
-                        .iter()
-                        .map(|n| format!("crds/{n}")),
-                );
-            } else {
-                expected.push(name);
-            }
-        }
-        let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn images_carry_the_version_of_this_program() {
-        for object in objects(&settings()).unwrap() {
-            let Some(containers) = object.pointer("/spec/template/spec/containers") else {
-                continue;
-            };
-            let image = containers[0]["image"].as_str().unwrap();
-            assert!(image.ends_with(&format!(":{}", crate::VERSION)), "{image}");
-            assert_eq!(
-                object["metadata"]["labels"]["app.kubernetes.io/version"],
-                crate::VERSION
-            );
-        }
-    }
-
-    #[test]
-    fn pods_pass_the_restricted_profile() {
-        let mut pods = 0;
-        for object in objects(&settings()).unwrap() {
-            let Some(pod) = object.pointer("/spec/template/spec") else {
-                continue;
-            };
-            pods += 1;
-            assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-            assert_eq!(
-                pod["securityContext"]["seccompProfile"]["type"],
-                "RuntimeDefault"
-            );
-            for container in pod["containers"].as_array().unwrap() {
-                let context = &container["securityContext"];
-                assert_eq!(context["allowPrivilegeEscalation"], false);
-                assert_eq!(context["readOnlyRootFilesystem"], true);
-                assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
-            }
-        }
-        assert_eq!(pods, 2);
-    }
-
-    #[test]
-    fn a_cluster_of_ones_own() {
-        let settings = Settings {
-            namespace: "gitops",
-            registry: Some("localhost:5000/flux/"),
-            image_pull_secret: Some("regcred"),
-            log_level: Some("debug"),
-            cluster_domain: Some("corp.example"),
-        };
-        let objects = objects(&settings).unwrap();
-        let find = |kind: &str, name: &str| {
-            objects
-                .iter()
-                .find(|o| o["kind"] == kind && o["metadata"]["name"] == name)
-                .unwrap_or_else(|| panic!("no {kind} {name}"))
-        };
-        find("Namespace", "gitops");
-        let binding = find("ClusterRoleBinding", "sync-operator-gitops");
-        assert_eq!(binding["subjects"][0]["namespace"], "gitops");
-        let account = find("ServiceAccount", "sync-operator");
-        assert_eq!(account["imagePullSecrets"], json!([{"name": "regcred"}]));
-        let operator = find("Deployment", "sync-operator");
-        assert_eq!(operator["metadata"]["namespace"], "gitops");
-        let container = &operator["spec"]["template"]["spec"]["containers"][0];
-        let image = format!("localhost:5000/flux/sync-operator:{}", crate::VERSION);
-        assert_eq!(container["image"], image.as_str());
-        let args = container["args"].as_array().unwrap();
-        assert!(args.contains(&json!("--log-level=debug")));
-        assert!(
-            args.iter()
-                .any(|a| a.as_str().unwrap().ends_with(".svc.corp.example."))
-        );
-        assert!(
-            !objects
-                .iter()
-                .any(|o| o["kind"] != "CustomResourceDefinition"
-                    && o.to_string().contains("flux-system")),
-            "nothing refers to the old namespace"
-        );
-    }
-
-    #[test]
-    fn what_others_need_comes_first() {
-        let kinds: Vec<String> = objects(&settings())
-            .unwrap()
-            .iter()
-            .map(|o| o["kind"].as_str().unwrap().to_owned())
-            .collect();
-        let first = |kind: &str| kinds.iter().position(|found| found == kind).unwrap();
-        assert_eq!(first("Namespace"), 0);
-        assert!(first("CustomResourceDefinition") < first("ServiceAccount"));
-        assert!(first("ServiceAccount") < first("Deployment"));
-    }
-}
+mod tests;

@@ -1,0 +1,206 @@
+//! Tests of the embedded manifests.
+
+use super::*;
+
+fn settings() -> Settings {
+    Settings {
+        namespace: NAMESPACE.to_owned(),
+        operator: true,
+        webhook: true,
+        registry: None,
+        image_pull_secret: None,
+        log_level: None,
+        cluster_domain: None,
+        network_policy: true,
+        tolerations: Vec::new(),
+        replicas: 1,
+        controllers: None,
+    }
+}
+
+fn read(name: &str) -> Value {
+    let path = format!("{}/../manifests/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    yaml::read(&text).unwrap().remove(0).value
+}
+
+#[test]
+fn the_files_are_those_of_the_kustomization() {
+    let resources = |name: &str| {
+        let value = read(name);
+        let list = value["resources"].as_array().unwrap().clone();
+        list.into_iter()
+            .map(|v| v.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut expected = Vec::new();
+    for name in resources("kustomization.yaml") {
+        if name == "crds" {
+            expected.extend(
+                resources("crds/kustomization.yaml")
+                    .iter()
+                    .map(|n| format!("crds/{n}")),
+            );
+        } else {
+            expected.push(name);
+        }
+    }
+    let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn images_carry_the_version_of_this_program() {
+    for object in objects(&settings()).unwrap() {
+        let Some(containers) = object.pointer("/spec/template/spec/containers") else {
+            continue;
+        };
+        let image = containers[0]["image"].as_str().unwrap();
+        assert!(image.ends_with(&format!(":{}", crate::VERSION)), "{image}");
+        assert_eq!(
+            object["metadata"]["labels"]["app.kubernetes.io/version"],
+            crate::VERSION
+        );
+    }
+}
+
+#[test]
+fn pods_pass_the_restricted_profile() {
+    let mut pods = 0;
+    for object in objects(&settings()).unwrap() {
+        let Some(pod) = object.pointer("/spec/template/spec") else {
+            continue;
+        };
+        pods += 1;
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(
+            pod["securityContext"]["seccompProfile"]["type"],
+            "RuntimeDefault"
+        );
+        for container in pod["containers"].as_array().unwrap() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["readOnlyRootFilesystem"], true);
+            assert_eq!(context["capabilities"]["drop"], json!(["ALL"]));
+        }
+    }
+    assert_eq!(pods, 2);
+}
+
+#[test]
+fn a_cluster_of_ones_own() {
+    let settings = Settings {
+        namespace: "gitops".to_owned(),
+        registry: Some("localhost:5000/flux/".to_owned()),
+        image_pull_secret: Some("regcred".to_owned()),
+        log_level: Some("debug".to_owned()),
+        cluster_domain: Some("corp.example".to_owned()),
+        tolerations: vec!["infra".to_owned()],
+        replicas: 2,
+        controllers: Some(vec!["source-controller", "kustomize-controller"]),
+        ..settings()
+    };
+    let objects = objects(&settings).unwrap();
+    let find = |kind: &str, name: &str| {
+        objects
+            .iter()
+            .find(|o| o["kind"] == kind && o["metadata"]["name"] == name)
+            .unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    find("Namespace", "gitops");
+    let binding = find("ClusterRoleBinding", "sync-operator-gitops");
+    assert_eq!(binding["subjects"][0]["namespace"], "gitops");
+    let account = find("ServiceAccount", "sync-operator");
+    assert_eq!(account["imagePullSecrets"], json!([{"name": "regcred"}]));
+    let operator = find("Deployment", "sync-operator");
+    assert_eq!(operator["metadata"]["namespace"], "gitops");
+    let container = &operator["spec"]["template"]["spec"]["containers"][0];
+    let image = format!("localhost:5000/flux/sync-operator:{}", crate::VERSION);
+    assert_eq!(container["image"], image.as_str());
+    let args = container["args"].as_array().unwrap();
+    assert!(args.contains(&json!("--log-level=debug")));
+    assert!(args.contains(&json!(
+        "--controllers=source-controller,kustomize-controller"
+    )));
+    assert_eq!(operator["spec"]["replicas"], 2);
+    assert_eq!(operator["spec"]["strategy"]["type"], "RollingUpdate");
+    assert_eq!(
+        operator["spec"]["template"]["spec"]["tolerations"],
+        json!([{"key": "infra", "operator": "Exists"}])
+    );
+    assert!(
+        args.iter()
+            .any(|a| a.as_str().unwrap().ends_with(".svc.corp.example."))
+    );
+    assert!(
+        !objects
+            .iter()
+            .any(|o| o["kind"] != "CustomResourceDefinition"
+                && o.to_string().contains("flux-system")),
+        "nothing refers to the old namespace"
+    );
+}
+
+#[test]
+fn what_others_need_comes_first() {
+    let kinds: Vec<String> = objects(&settings())
+        .unwrap()
+        .iter()
+        .map(|o| o["kind"].as_str().unwrap().to_owned())
+        .collect();
+    let first = |kind: &str| kinds.iter().position(|found| found == kind).unwrap();
+    assert_eq!(first("Namespace"), 0);
+    assert!(first("CustomResourceDefinition") < first("ServiceAccount"));
+    assert!(first("ServiceAccount") < first("Deployment"));
+}
+
+#[test]
+fn operator_and_webhook_are_installed_without_each_other() {
+    let of = |operator, webhook, network_policy| -> Vec<String> {
+        let settings = Settings {
+            operator,
+            webhook,
+            network_policy,
+            ..settings()
+        };
+        let name = |o: &Value| format!("{}/{}", o["kind"], o["metadata"]["name"]).replace('"', "");
+        objects(&settings).unwrap().iter().map(name).collect()
+    };
+    let alone = of(false, true, true);
+    assert_eq!(
+        alone,
+        [
+            "Namespace/flux-system",
+            "ServiceAccount/admission-webhook",
+            "ClusterRole/admission-webhook-flux-system",
+            "ClusterRoleBinding/admission-webhook-flux-system",
+            "Role/admission-webhook",
+            "RoleBinding/admission-webhook",
+            "NetworkPolicy/allow-egress",
+            "NetworkPolicy/allow-webhooks",
+            "Service/admission-webhook",
+            "PodDisruptionBudget/admission-webhook",
+            "Deployment/admission-webhook",
+        ]
+    );
+    let operator = of(true, false, false);
+    assert!(!operator.iter().any(|name| name.contains("webhook")));
+    assert!(!operator.iter().any(|name| name.contains("NetworkPolicy")));
+    let definitions = |names: &[String]| {
+        let is = |name: &&String| name.starts_with("CustomResourceDefinition/");
+        names.iter().filter(is).count()
+    };
+    assert_eq!((definitions(&alone), definitions(&operator)), (0, 5));
+}
+
+#[test]
+fn everything_says_whose_it_is() {
+    for object in objects(&settings()).unwrap() {
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/name"], "flux-sync", "{object}");
+        assert_eq!(labels["app.kubernetes.io/part-of"], "flux", "{object}");
+        if object["kind"] != "CustomResourceDefinition" {
+            assert_eq!(labels["app.kubernetes.io/instance"], "flux-system");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! What is in a cluster before anything is written to it, and what of that stands in the way.
+//!
+//! Two operators must not work on the same objects: each would undo what the other does, and a
+//! root sync of one would install it again after it was removed. [`judge`] is pure.
+
+use flux_api::names;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+
+use super::bundle::{OPERATOR, Settings, WEBHOOK};
+use super::components;
+use crate::cluster::{Cluster, ClusterError, Scope, Selection, View};
+use crate::error::Error;
+use crate::kind::Kind;
+
+/// Label by which upstream's manifests say of which controller something is. Ours have it too,
+/// except on definitions.
+const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+
+/// A controller of a GitOps installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Controller {
+    /// Where it is.
+    pub(crate) namespace: String,
+    /// Its Deployment.
+    pub(crate) name: String,
+    /// Whether it is of ours, rather than of upstream.
+    pub(crate) is_ours: bool,
+    /// Pods that it shall have.
+    pub(crate) replicas: i32,
+    /// What its labels say.
+    pub(crate) version: String,
+}
+
+/// A Kustomization that installs controllers from Git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// Where it is.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it installs ours, rather than upstream's.
+    pub(crate) is_ours: bool,
+    /// Whether it rests.
+    pub(crate) is_suspended: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    /// Controllers in all namespaces.
+    pub(crate) controllers: Vec<Controller>,
+    /// Definitions of our five kinds that somebody else installed.
+    pub(crate) foreign: Vec<String>,
+    /// Kustomizations that install controllers.
+    pub(crate) roots: Vec<Root>,
+}
+
+/// Looks at the cluster; nothing is changed.
+///
+/// # Errors
+/// If the cluster cannot be read: without a look, nothing may be written.
+pub(crate) async fn look(cluster: &Cluster) -> Result<Found, Error> {
+    let selection = Selection {
+        labels: Some("app.kubernetes.io/part-of=flux"),
+        fields: None,
+    };
+    let deployments = cluster
+        .list_typed::<Deployment>(Scope::All, selection)
+        .await
+        .map_err(explain)?;
+    let definitions = cluster.flux_definitions().await.map_err(explain)?;
+    let of = |kind: Kind| {
+        let name = kind.crd_name();
+        definitions.iter().find(move |d| d.name_any() == name)
+    };
+    let serves_v1 = of(Kind::Kustomization).is_some_and(|definition| {
+        let versions = &definition.spec.versions;
+        versions.iter().any(|v| v.name == "v1" && v.served)
+    });
+    let kustomizations = if serves_v1 {
+        let all = Selection::default();
+        cluster.list(Kind::Kustomization, Scope::All, all).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Found {
+        controllers: deployments.iter().map(controller).collect(),
+        foreign: Kind::ALL
+            .into_iter()
+            .filter_map(of)
+            .filter(|definition| !is_ours(definition))
+            .map(ResourceExt::name_any)
+            .collect(),
+        roots: kustomizations.iter().filter_map(root).collect(),
+    })
+}
+
+/// Who may not even look is no administrator, and is told so.
+fn explain(error: ClusterError) -> Error {
+    match error {
+        ClusterError::Refused(message) => Error::input(format!(
+            "{message}; installing takes the rights of a cluster administrator"
+        )),
+        other => other.into(),
+    }
+}
+
+fn controller(deployment: &Deployment) -> Controller {
+    let label = |key: &str| deployment.labels().get(key).cloned().unwrap_or_default();
+    Controller {
+        namespace: deployment.namespace().unwrap_or_default(),
+        name: deployment.name_any(),
+        is_ours: label(names::NAME_LABEL) == names::DISTRIBUTION,
+        replicas: deployment.spec.replicas.unwrap_or(1),
+        version: label("app.kubernetes.io/version"),
+    }
+}
+
+/// Whether a definition was installed by us. One that was taken over has the labels of both.
+pub(crate) fn is_ours(definition: &CustomResourceDefinition) -> bool {
+    let labels = definition.labels();
+    labels.get(names::NAME_LABEL).map(String::as_str) == Some(names::DISTRIBUTION)
+        && !labels.contains_key(COMPONENT_LABEL)
+}
+
+/// A Kustomization whose inventory holds the Deployment of a controller.
+fn root(kustomization: &DynamicObject) -> Option<Root> {
+    let entries = kustomization.at("/status/inventory/entries")?.as_array()?;
+    let installs = |wanted: &dyn Fn(&str) -> bool| {
+        entries.iter().any(|entry| {
+            // namespace_name_group_kind
+            let id = entry["id"].as_str().unwrap_or_default();
+            let parts: Vec<&str> = id.split('_').collect();
+            matches!(parts.as_slice(), [_, name, "apps", "Deployment"] if wanted(name))
+        })
+    };
+    let is_ours = installs(&|name| name == OPERATOR);
+    if !is_ours && !installs(&components::is_replaced) {
+        return None;
+    }
+    Some(Root {
+        namespace: kustomization.namespace().unwrap_or_default(),
+        name: kustomization.name_any(),
+        is_ours,
+        is_suspended: kustomization.is_suspended(),
+    })
+}
+
+/// What stands in the way, one line each; empty if nothing does.
+pub(crate) fn judge(found: &Found, settings: &Settings) -> Vec<String> {
+    let mut lines = Vec::new();
+    let ours = [(settings.operator, OPERATOR), (settings.webhook, WEBHOOK)];
+    for controller in &found.controllers {
+        let Controller {
+            namespace, name, ..
+        } = controller;
+        let is_second = controller.is_ours
+            && *namespace != settings.namespace
+            && ours.contains(&(true, name.as_str()));
+        if is_second {
+            lines.push(format!(
+                "Deployment {namespace}/{name} is installed already, in another namespace"
+            ));
+        }
+    }
+    if !settings.operator {
+        return lines;
+    }
+    for controller in found.conflicting() {
+        lines.push(format!(
+            "Deployment {}/{} of Flux {} is running",
+            controller.namespace, controller.name, controller.version
+        ));
+    }
+    for root in found.foreign_roots() {
+        lines.push(format!(
+            "Kustomization {}/{} installs Flux's controllers from Git",
+            root.namespace, root.name
+        ));
+    }
+    for name in &found.foreign {
+        lines.push(format!(
+            "CustomResourceDefinition {name} was installed by another program"
+        ));
+    }
+    lines
+}
+
+impl Found {
+    /// Upstream's controllers that run and do what our operator does.
+    pub(crate) fn conflicting(&self) -> impl Iterator<Item = &Controller> {
+        let is_conflict =
+            |c: &&Controller| !c.is_ours && c.replicas > 0 && components::is_replaced(&c.name);
+        self.controllers.iter().filter(is_conflict)
+    }
+
+    /// Kustomizations that would install upstream's controllers again.
+    pub(crate) fn foreign_roots(&self) -> impl Iterator<Item = &Root> {
+        let is_foreign = |root: &&Root| !root.is_ours && !root.is_suspended;
+        self.roots.iter().filter(is_foreign)
+    }
+
+    /// Whether one of ours is installed already in a namespace that another run chose.
+    pub(crate) fn is_elsewhere(&self, settings: &Settings) -> bool {
+        let is_other = |c: &Controller| c.is_ours && c.namespace != settings.namespace;
+        self.controllers.iter().any(is_other)
+    }
+
+    /// The Kustomization that installs our operator into the namespace, if one does.
+    pub(crate) fn own_root(&self, namespace: &str) -> Option<&Root> {
+        self.roots
+            .iter()
+            .find(|root| root.is_ours && root.namespace == namespace)
+    }
+}
+
+/// The error after the lines of [`judge`]: the choices.
+pub(crate) fn stop(found: &Found, settings: &Settings) -> Error {
+    if found.is_elsewhere(settings) {
+        return Error::input(
+            "two installations must not work on the same objects; nothing was changed. Give the \
+             namespace of the other by --namespace to update it, or remove it by `kubectl flux \
+             uninstall --namespace=...`",
+        );
+    }
+    Error::input(
+        "Flux is here, and two must not sync the same objects; nothing was changed. To use the \
+         webhook beside it: --webhook --operator=false. To replace it: --take-over, which stops \
+         its controllers, keeps all objects, and can be undone by scaling them up again",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings(operator: bool) -> Settings {
+        Settings {
+            namespace: "flux-system".to_owned(),
+            operator,
+            webhook: true,
+            registry: None,
+            image_pull_secret: None,
+            log_level: None,
+            cluster_domain: None,
+            network_policy: true,
+            tolerations: Vec::new(),
+            replicas: 1,
+            controllers: None,
+        }
+    }
+
+    fn deployed(namespace: &str, name: &str, is_ours: bool, replicas: i32) -> Controller {
+        Controller {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            is_ours,
+            replicas,
+            version: "v2.9.0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn flux_stands_in_the_way_of_the_operator_only() {
+        let found = Found {
+            controllers: vec![
+                deployed("flux-system", "source-controller", false, 1),
+                deployed("flux-system", "helm-controller", false, 1),
+                deployed("flux-system", "kustomize-controller", false, 0),
+            ],
+            foreign: vec!["gitrepositories.source.toolkit.fluxcd.io".to_owned()],
+            roots: vec![Root {
+                namespace: "flux-system".to_owned(),
+                name: "flux-system".to_owned(),
+                is_ours: false,
+                is_suspended: false,
+            }],
+        };
+        assert_eq!(
+            judge(&found, &settings(true)),
+            [
+                "Deployment flux-system/source-controller of Flux v2.9.0 is running",
+                "Kustomization flux-system/flux-system installs Flux's controllers from Git",
+                "CustomResourceDefinition gitrepositories.source.toolkit.fluxcd.io was installed by \
+                 another program",
+            ]
+        );
+        assert!(judge(&found, &settings(false)).is_empty());
+        let text = stop(&found, &settings(true)).to_string();
+        assert!(text.contains("--webhook --operator=false"), "{text}");
+        assert!(text.contains("--take-over"), "{text}");
+    }
+
+    #[test]
+    fn ours_elsewhere_stands_in_the_way() {
+        let found = Found {
+            controllers: vec![
+                deployed("flux-system", "sync-operator", true, 1),
+                deployed("gitops", "admission-webhook", true, 2),
+            ],
+            ..Found::default()
+        };
+        let lines = judge(&found, &settings(true));
+        assert_eq!(
+            lines,
+            ["Deployment gitops/admission-webhook is installed already, in another namespace"]
+        );
+        assert!(
+            stop(&found, &settings(true))
+                .to_string()
+                .contains("--namespace")
+        );
+    }
+
+    fn kustomization(ids: &[&str]) -> DynamicObject {
+        let entries: Vec<Value> = ids.iter().map(|id| json!({"id": id, "v": "v1"})).collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "flux-system", "namespace": "flux-system"},
+            "status": {"inventory": {"entries": entries}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_root_is_known_by_what_it_installs() {
+        let of = |ids: &[&str]| root(&kustomization(ids)).map(|root| root.is_ours);
+        let upstream = "flux-system_source-controller_apps_Deployment";
+        assert_eq!(of(&[upstream]), Some(false));
+        let ours = "flux-system_sync-operator_apps_Deployment";
+        assert_eq!(of(&["_foo__Namespace", ours]), Some(true));
+        assert_eq!(of(&["foo_source-controller__Service"]), None);
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn definitions_of_both_are_not_ours() {
+        let of = |labels: Value| {
+            let definition = serde_json::from_value(json!({
+                "metadata": {"name": "x", "labels": labels},
+                "spec": {"group": "g", "names": {"kind": "X", "plural": "xs"},
+                         "scope": "Namespaced", "versions": []},
+            }));
+            is_ours(&definition.unwrap())
+        };
+        assert!(of(json!({"app.kubernetes.io/name": "flux-sync"})));
+        assert!(!of(json!({"app.kubernetes.io/part-of": "flux"})));
+        assert!(!of(json!({"app.kubernetes.io/name": "flux-sync",
+            "app.kubernetes.io/component": "source-controller"})));
+    }
+}
