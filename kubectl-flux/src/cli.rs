@@ -41,6 +41,9 @@ pub(crate) struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Install from a Git repository, and let the cluster follow it
+    #[command(subcommand)]
+    Bootstrap(commands::bootstrap::Bootstrap),
     /// Check the cluster: Kubernetes version, controllers, resource definitions
     Check(commands::check::Args),
     /// Print a completion script for a shell

@@ -1,5 +1,6 @@
 //! One module per verb: its flags, what it asks the cluster, what it prints.
 
+pub(crate) mod bootstrap;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     }
     let context = Context::new(global)?;
     match command {
+        Command::Bootstrap(bootstrap) => bootstrap::run(&bootstrap, &context),
         Command::Check(args) => check::run(&args, &context),
         Command::Create(args) => create::run(*args, &context),
         Command::Delete(what) => delete::run(what, &context),

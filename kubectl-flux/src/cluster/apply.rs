@@ -211,6 +211,32 @@ impl Cluster {
         })
     }
 
+    /// Merges a patch into an object of any kind; says whether there is such an object.
+    ///
+    /// # Errors
+    /// What the API server refuses.
+    pub(crate) async fn merge_if_there(
+        &self,
+        reference: &Value,
+        patch: &Value,
+    ) -> Result<bool, Error> {
+        let mapper = Mapper::new(self.client.clone());
+        let attempt = async {
+            let api = self.api_of(&mapper, reference).await?;
+            let params = PatchParams {
+                field_manager: Some(FIELD_MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            let name = object::name(reference);
+            api.patch(name, &params, &Patch::Merge(patch)).await
+        };
+        match attempt.await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(self.refused(reference, error)),
+        }
+    }
+
     fn refused(&self, object: &Value, error: kube::Error) -> Error {
         let what = display(object);
         match self.error(error) {

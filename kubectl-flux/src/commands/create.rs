@@ -2,8 +2,8 @@
 
 mod apply;
 mod draft;
-mod git_credentials;
-mod git_url;
+pub(super) mod git_credentials;
+pub(super) mod git_url;
 mod image_policy;
 mod image_repository;
 mod image_update;

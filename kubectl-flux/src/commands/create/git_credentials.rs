@@ -34,7 +34,7 @@ const AUTH_KEYS: [&str; 8] = [
 
 /// Flags about the deploy key.
 #[derive(Debug, clap::Args)]
-pub(super) struct KeyFlags {
+pub(in crate::commands) struct KeyFlags {
     /// Kind of the new key: rsa, ecdsa or ed25519
     #[arg(long, value_name = "NAME", default_value = "ecdsa", value_parser = key_algorithm)]
     ssh_key_algorithm: String,
@@ -50,6 +50,21 @@ pub(super) struct KeyFlags {
 }
 
 impl KeyFlags {
+    /// Flags that name nothing but a file.
+    pub(in crate::commands) fn of_file(path: PathBuf) -> Self {
+        Self {
+            ssh_key_algorithm: "ecdsa".to_owned(),
+            ssh_rsa_bits: 2048,
+            ssh_ecdsa_curve: "p384".to_owned(),
+            private_key_file: Some(path),
+        }
+    }
+
+    /// The key to use instead of a new one.
+    pub(in crate::commands) fn private_key_file(&self) -> Option<&PathBuf> {
+        self.private_key_file.as_ref()
+    }
+
     fn algorithm(&self) -> Algorithm {
         match self.ssh_key_algorithm.as_str() {
             "rsa" => Algorithm::Rsa {
@@ -94,33 +109,33 @@ fn rsa_bits(text: &str) -> Result<usize, String> {
 
 /// Who to be over HTTP(S).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct WebLogin<'a> {
-    pub(super) username: Option<&'a str>,
-    pub(super) password: Option<&'a SecretText>,
-    pub(super) bearer_token: Option<&'a SecretText>,
-    pub(super) ca_file: Option<&'a PathBuf>,
+pub(in crate::commands) struct WebLogin<'a> {
+    pub(in crate::commands) username: Option<&'a str>,
+    pub(in crate::commands) password: Option<&'a SecretText>,
+    pub(in crate::commands) bearer_token: Option<&'a SecretText>,
+    pub(in crate::commands) ca_file: Option<&'a PathBuf>,
 }
 
 impl WebLogin<'_> {
     /// Whether there is anything to put into a Secret.
-    pub(super) fn is_given(&self) -> bool {
+    pub(in crate::commands) fn is_given(&self) -> bool {
         self.has_credentials() || self.ca_file.is_some()
     }
 
     /// Whether anything was given that proves who we are.
-    pub(super) fn has_credentials(&self) -> bool {
+    pub(in crate::commands) fn has_credentials(&self) -> bool {
         self.username.is_some() || self.password.is_some() || self.bearer_token.is_some()
     }
 }
 
 /// Contents of the Secret.
 #[derive(Debug)]
-pub(super) struct Credentials {
+pub(in crate::commands) struct Credentials {
     fields: BTreeMap<&'static str, SecretText>,
     /// Public half of the deploy key, as forges want it.
-    pub(super) public_key: Option<String>,
+    pub(in crate::commands) public_key: Option<String>,
     /// What the server identified itself with.
-    pub(super) known_hosts: Option<String>,
+    pub(in crate::commands) known_hosts: Option<String>,
 }
 
 impl Credentials {
@@ -128,7 +143,7 @@ impl Credentials {
     ///
     /// # Errors
     /// If the key file cannot be used or the server does not show its keys.
-    pub(super) async fn ssh(
+    pub(in crate::commands) async fn ssh(
         url: &GitUrl,
         flags: &KeyFlags,
         pass_phrase: Option<&SecretText>,
@@ -184,7 +199,7 @@ impl Credentials {
     ///
     /// # Errors
     /// If the CA file cannot be read.
-    pub(super) fn web(login: &WebLogin<'_>) -> Result<Self, Error> {
+    pub(in crate::commands) fn web(login: &WebLogin<'_>) -> Result<Self, Error> {
         let mut fields: BTreeMap<&'static str, SecretText> = BTreeMap::new();
         if let Some(username) = login.username {
             fields.insert("username", username.into());
@@ -206,6 +221,14 @@ impl Credentials {
         })
     }
 
+    /// The entries of the Secret.
+    pub(in crate::commands) fn data(&self) -> BTreeMap<String, Vec<u8>> {
+        self.fields
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.reveal().as_bytes().to_vec()))
+            .collect()
+    }
+
     fn string_data(&self) -> Value {
         self.fields
             .iter()
@@ -215,7 +238,7 @@ impl Credentials {
     }
 
     /// The Secret as a manifest. Its type is left to the API server, as Flux does.
-    pub(super) fn manifest(
+    pub(in crate::commands) fn manifest(
         &self,
         namespace: &str,
         name: &str,
@@ -237,7 +260,7 @@ impl Credentials {
     ///
     /// # Errors
     /// What the API server refuses.
-    pub(super) async fn apply(
+    pub(in crate::commands) async fn apply(
         &self,
         cluster: &Cluster,
         namespace: &str,

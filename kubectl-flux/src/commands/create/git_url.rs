@@ -7,15 +7,15 @@ use crate::output;
 
 /// A URL that can be used, with the text to write into manifests.
 #[derive(Clone, Debug)]
-pub(super) struct RemoteUrl {
+pub(in crate::commands) struct RemoteUrl {
     /// For manifests.
-    pub(super) text: String,
+    pub(in crate::commands) text: String,
     /// For connections.
-    pub(super) parsed: GitUrl,
+    pub(in crate::commands) parsed: GitUrl,
 }
 
 /// Parses `--url`. The form of scp, which people copy from web pages, is turned into a URL.
-pub(super) fn parse(given: Option<&str>) -> Result<RemoteUrl, Error> {
+pub(in crate::commands) fn parse(given: Option<&str>) -> Result<RemoteUrl, Error> {
     let given = given
         .filter(|url| !url.is_empty())
         .ok_or_else(|| Error::input("url is required"))?;

@@ -56,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) foreign: Vec<String>,
     /// Kustomizations that install controllers.
     pub(crate) roots: Vec<Root>,
+    /// Whether Kustomizations are served.
+    pub(crate) knows_kustomizations: bool,
 }
 
 /// Looks at the cluster; nothing is changed.
@@ -95,6 +97,7 @@ pub(crate) async fn look(cluster: &Cluster) -> Result<Found, Error> {
             .map(ResourceExt::name_any)
             .collect(),
         roots: kustomizations.iter().filter_map(root).collect(),
+        knows_kustomizations: serves_v1,
     })
 }
 
@@ -203,6 +206,17 @@ impl Found {
         self.roots.iter().filter(is_foreign)
     }
 
+    /// Whether upstream's Flux works, or would again.
+    pub(crate) fn is_flux_active(&self) -> bool {
+        self.conflicting().next().is_some() || self.foreign_roots().next().is_some()
+    }
+
+    /// Forgets what a take-over has put to rest.
+    pub(crate) fn flux_is_stopped(&mut self) {
+        self.controllers.retain(|c| c.is_ours);
+        self.roots.retain(|root| root.is_ours);
+    }
+
     /// Whether one of ours is installed already in a namespace that another run chose.
     pub(crate) fn is_elsewhere(&self, settings: &Settings) -> bool {
         let is_other = |c: &Controller| c.is_ours && c.namespace != settings.namespace;
@@ -280,6 +294,7 @@ mod tests {
                 is_ours: false,
                 is_suspended: false,
             }],
+            ..Found::default()
         };
         assert_eq!(
             judge(&found, &settings(true)),

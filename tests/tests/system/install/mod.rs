@@ -1,6 +1,7 @@
 //! `install`, `uninstall` and `bootstrap` on an API server of their own: they change what the whole
 //! cluster shares.
 
+mod bootstrap;
 mod conflicts;
 mod cycle;
 mod pods;

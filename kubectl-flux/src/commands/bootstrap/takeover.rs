@@ -1,0 +1,143 @@
+//! What a root sync of Flux applied, and ours will not apply: kept from being pruned.
+//!
+//! Our operator continues the inventory of the Kustomization that it takes over. What is in it and
+//! not in Git any more would be deleted: the definition of HelmReleases, say, with every
+//! HelmRelease in the cluster.
+
+use flux_api::names;
+use flux_apply::object::{self, Gvk};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, View};
+use crate::commands::install::components;
+use crate::error::Error;
+use crate::output;
+
+/// An entry of an inventory that Git will not have any more.
+#[derive(Debug, PartialEq, Eq)]
+struct Left {
+    gvk: Gvk,
+    namespace: String,
+    name: String,
+}
+
+impl Left {
+    /// The object, as far as it is needed to find it.
+    fn reference(&self) -> Value {
+        let mut object = json!({
+            "apiVersion": self.gvk.api_version(),
+            "kind": self.gvk.kind,
+            "metadata": {"name": self.name},
+        });
+        if !self.namespace.is_empty() {
+            object["metadata"]["namespace"] = json!(self.namespace);
+        }
+        object
+    }
+}
+
+/// Marks what the root has applied besides what is installed now, and the controllers that ours
+/// replaces.
+///
+/// # Errors
+/// What the API server refuses: nothing may be left unmarked.
+pub(super) async fn protect(
+    cluster: &Cluster,
+    root: &DynamicObject,
+    objects: &[Value],
+) -> Result<(), Error> {
+    for left in leftovers(root, objects) {
+        let patch = json!({"metadata": {"annotations": {names::PRUNE: names::DISABLED}}});
+        let reference = left.reference();
+        if cluster.merge_if_there(&reference, &patch).await? {
+            let what = crate::cluster::apply::display(&reference);
+            output::note(format!("{what} kept from pruning"));
+        }
+    }
+    Ok(())
+}
+
+fn leftovers(root: &DynamicObject, objects: &[Value]) -> Vec<Left> {
+    let entries = root
+        .at("/status/inventory/entries")
+        .and_then(Value::as_array);
+    let mut left = Vec::new();
+    for entry in entries.into_iter().flatten() {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let Some((namespace, name, group, kind)) = parts(text("id")) else {
+            continue;
+        };
+        let is_installed = objects.iter().any(|object| {
+            object["kind"] == kind
+                && object::name(object) == name
+                && object::namespace(object) == namespace
+        });
+        let is_replaced = kind == "Deployment" && components::is_replaced(&name);
+        if is_installed || is_replaced {
+            continue;
+        }
+        left.push(Left {
+            gvk: Gvk {
+                group,
+                version: text("v").to_owned(),
+                kind,
+            },
+            namespace,
+            name,
+        });
+    }
+    left
+}
+
+/// `namespace_name_group_kind`; a colon of a name is written as two underscores.
+fn parts(id: &str) -> Option<(String, String, String, String)> {
+    let (namespace, rest) = id.split_once('_')?;
+    let (rest, kind) = rest.rsplit_once('_')?;
+    let (name, group) = rest.rsplit_once('_')?;
+    Some((
+        namespace.to_owned(),
+        name.replace("__", ":"),
+        group.to_owned(),
+        kind.to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_found() {
+        let ids = [
+            ("_flux-system__Namespace", "v1"),
+            (
+                "_helmreleases.helm.toolkit.fluxcd.io_apiextensions.k8s.io_CustomResourceDefinition",
+                "v1",
+            ),
+            ("flux-system_source-controller_apps_Deployment", "v1"),
+            ("flux-system_helm-controller_apps_Deployment", "v1"),
+            ("_a__b_rbac.authorization.k8s.io_ClusterRole", "v1"),
+        ];
+        let entries: Vec<Value> = ids
+            .iter()
+            .map(|(id, v)| json!({"id": id, "v": v}))
+            .collect();
+        let root = serde_json::from_value(json!({
+            "metadata": {"name": "x"}, "status": {"inventory": {"entries": entries}}}));
+        let installed =
+            [json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})];
+        let left = leftovers(&root.unwrap(), &installed);
+        let names: Vec<&str> = left.iter().map(|left| left.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "helmreleases.helm.toolkit.fluxcd.io",
+                "helm-controller",
+                "a:b"
+            ]
+        );
+        assert_eq!(left[0].gvk.api_version(), "apiextensions.k8s.io/v1");
+        assert_eq!(left[1].reference()["metadata"]["namespace"], "flux-system");
+    }
+}
