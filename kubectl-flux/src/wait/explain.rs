@@ -141,11 +141,11 @@ mod tests {
             ..Event::default()
         };
         let events = vec![
-            event(4, "d"),
+            event(4, "fourth"),
             event(1, "the cause"),
-            event(9, "a"),
-            event(5, "c"),
-            event(6, "b"),
+            event(9, "first"),
+            event(5, "third"),
+            event(6, "second"),
         ];
         assert_eq!(
             warnings(
@@ -154,9 +154,9 @@ mod tests {
                 now
             ),
             [
-                "6m ago: BuildFailed: b",
-                "5m ago: BuildFailed: c",
-                "4m ago: BuildFailed: d"
+                "6m ago: BuildFailed: second",
+                "5m ago: BuildFailed: third",
+                "4m ago: BuildFailed: fourth"
             ]
         );
     }
