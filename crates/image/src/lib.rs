@@ -5,3 +5,4 @@ pub mod change;
 pub mod marker;
 pub mod message;
 pub mod policy;
+pub mod update;

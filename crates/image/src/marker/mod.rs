@@ -15,7 +15,7 @@ use flux_api::ImageRef;
 use flux_lang::yaml::YamlError;
 
 pub use crate::change::{Change, ObjectIdentifier};
-pub use edit::apply;
+pub use edit::{Markers, Plan, apply, find};
 
 /// What every marker contains, with its quotes.
 const KEY: &[u8] = b"\"$imagepolicy\"";
@@ -31,6 +31,8 @@ pub enum Lookup {
     NoValueYet,
     /// The policy's namespace is not one that the automation may read.
     OtherNamespace,
+    /// The policy may not be used, for this reason.
+    Denied(String),
 }
 
 /// A marker, or a whole file, that nothing could be done for.

@@ -1,5 +1,6 @@
 //! Tags that take part, in the order of a policy.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use flux_lang::semver::Version;
@@ -8,8 +9,7 @@ use flux_lang::semver::Version;
 /// [`Selector`](super::Selector) can be compared and sorted.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
-    /// The tag, as the registry has it.
-    pub tag: &'a str,
+    pub(super) tag: Cow<'a, str>,
     /// Only where it is not the tag.
     pub(super) key: Option<String>,
     pub(super) rank: Rank,
@@ -23,10 +23,36 @@ pub(super) enum Rank {
 }
 
 impl Candidate<'_> {
+    /// The tag, as the registry has it.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
     /// What the tag is ordered by.
     #[must_use]
     pub fn key(&self) -> &str {
-        self.key.as_deref().unwrap_or(self.tag)
+        self.key.as_deref().unwrap_or(&self.tag)
+    }
+
+    /// Whether only their spelling tells the two apart.
+    pub(super) fn ranks_like(&self, other: &Self) -> bool {
+        match (&self.rank, &other.rank) {
+            (Rank::Version(ours), Rank::Version(theirs)) => ours.cmp(theirs).is_eq(),
+            (Rank::Number { number: ours, .. }, Rank::Number { number: theirs, .. }) => {
+                numbers(*ours, *theirs, false).is_eq()
+            }
+            _ => self.key() == other.key(),
+        }
+    }
+
+    /// The same, with a tag of its own.
+    pub(super) fn into_owned(self) -> Candidate<'static> {
+        Candidate {
+            tag: Cow::Owned(self.tag.into_owned()),
+            key: self.key,
+            rank: self.rank,
+        }
     }
 }
 
@@ -46,7 +72,7 @@ impl Ord for Candidate<'_> {
             // Candidates of different selectors have no meaningful order.
             _ => keys,
         };
-        by_rank.then_with(|| other.tag.cmp(self.tag))
+        by_rank.then_with(|| other.tag.cmp(&self.tag))
     }
 }
 

@@ -10,8 +10,12 @@
 
 mod candidate;
 mod error;
+mod explain;
+mod ranking;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
 
 use flux_api::{ImagePolicySpec, Order};
 use flux_lang::gonumber;
@@ -22,6 +26,8 @@ pub use candidate::Candidate;
 use candidate::Rank;
 use error::Tally;
 pub use error::{PolicyError, Rejection};
+pub use explain::Explanation;
+pub use ranking::Ranking;
 
 /// The compiled form of an ImagePolicy's `filterTags` and `policy`.
 ///
@@ -169,7 +175,11 @@ impl Selector {
                 }
             }
         };
-        Ok(Candidate { tag, key, rank })
+        Ok(Candidate {
+            tag: Cow::Borrowed(tag),
+            key,
+            rank,
+        })
     }
 
     /// Selects the best of `tags`; their order does not matter.
@@ -181,15 +191,15 @@ impl Selector {
         &self,
         tags: impl IntoIterator<Item = &'a str>,
     ) -> Result<Selection<'a>, PolicyError> {
-        let mut best: Option<Candidate<'a>> = None;
+        let mut best: Option<(&'a str, Candidate<'a>)> = None;
         let mut failed: Option<(&'a str, String)> = None;
         let mut tally = Tally::default();
         for tag in tags {
             match self.judge(tag) {
                 Ok(candidate) => {
                     tally.candidates += 1;
-                    if best.as_ref().is_none_or(|best| candidate > *best) {
-                        best = Some(candidate);
+                    if best.as_ref().is_none_or(|(_, best)| candidate > *best) {
+                        best = Some((tag, candidate));
                     }
                 }
                 // The smallest of them is named, so that the message does not depend on the order.
@@ -210,8 +220,8 @@ impl Selector {
             });
         }
         match best {
-            Some(best) => Ok(Selection {
-                tag: best.tag,
+            Some((tag, best)) => Ok(Selection {
+                tag,
                 key: best.key().to_owned(),
                 candidates: tally.candidates,
             }),

@@ -230,7 +230,7 @@ fn each_tag_can_be_judged_alone() {
         .map(|tag| versions.judge(tag).unwrap())
         .collect();
     candidates.sort();
-    let tags: Vec<&str> = candidates.iter().rev().map(|c| c.tag).collect();
+    let tags: Vec<&str> = candidates.iter().rev().map(super::Candidate::tag).collect();
     assert_eq!(tags, ["1.10.0", "1.9.0", "1.0.0"]);
     let numbers = selector(None, numerical("asc"));
     assert!(numbers.judge("x").unwrap_err().is_fatal());
