@@ -64,6 +64,11 @@ pub struct Args {
     #[arg(long)]
     pub no_cross_namespace_refs: bool,
 
+    /// Lets image updates use ImagePolicies of other namespaces whose ImageRepository grants the
+    /// automation's namespace access (accessFrom).
+    #[arg(long)]
+    pub cross_namespace_policies: bool,
+
     /// What is logged: trace, debug, info, warn or error.
     #[arg(long, default_value = "info")]
     pub log_level: String,

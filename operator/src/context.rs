@@ -9,7 +9,9 @@ use flux_api::{
     GitRepository, ImagePolicy, ImageRef, ImageRepository, ImageUpdateAutomation, Kustomization,
 };
 use flux_apply::Applier;
-use flux_git::Git;
+use flux_git::{Git, Index};
+use flux_image::marker;
+use flux_image::update::Content;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use kube_runtime::reflector::Store;
@@ -18,6 +20,9 @@ use crate::args::Args;
 use crate::backoff::Backoff;
 use crate::driver::Controlled;
 use crate::events::Recorder;
+use crate::image_policy::ranking::Rankings;
+use crate::image_repository::scans::Scans;
+use crate::image_repository::store::TagStore;
 use crate::key::Key;
 use crate::kustomization::health::HealthWaits;
 use crate::kustomization::past::Known;
@@ -114,7 +119,15 @@ pub struct Context {
     /// What was fetched, by GitRepository.
     pub sources: Shared<Arc<Source>>,
     /// Tags after exclusion, by ImageRepository.
-    pub tags: Shared<Arc<Vec<String>>>,
+    pub tags: TagStore,
+    /// Scans of registries.
+    pub scans: Scans,
+    /// Names of the Secrets that a service account lent, by ImageRepository.
+    pub pull_secrets: Shared<Vec<String>>,
+    /// The best tags, by ImagePolicy.
+    pub rankings: Rankings,
+    /// Where markers are.
+    pub markers: Arc<Index<Content>>,
     /// What policies selected, by ImagePolicy; newer than the cache of objects.
     pub selected: Shared<ImageRef>,
     /// Health waits under way.
@@ -160,6 +173,7 @@ impl Context {
             stores,
             triggers,
         } = parts;
+        let tags = args.storage_path.join("tags");
         Self {
             client,
             args,
@@ -173,7 +187,11 @@ impl Context {
             stores,
             triggers,
             sources: Shared::default(),
-            tags: Shared::default(),
+            tags: TagStore::new(tags),
+            scans: Scans::default(),
+            pull_secrets: Shared::default(),
+            rankings: Rankings::default(),
+            markers: Arc::new(Index::new(marker::is_candidate, Content::of)),
             selected: Shared::default(),
             health: HealthWaits::default(),
             known: Known::default(),

@@ -20,6 +20,7 @@ use kube::Client;
 use kube_runtime::reflector::store;
 use tokio_util::sync::CancellationToken;
 
+pub mod access;
 pub mod args;
 pub mod automation;
 pub mod backoff;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use flux_api::ImageRepository;
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::PartialObjectMeta;
@@ -62,14 +63,26 @@ where
 
 fn wake(context: &Context, secret: &Key) {
     let (stores, triggers) = (&context.stores, &context.triggers);
-    wake_kind(&stores.git_repositories, &triggers.git_repositories, secret);
     wake_kind(
+        context,
+        &stores.git_repositories,
+        &triggers.git_repositories,
+        secret,
+    );
+    wake_kind(
+        context,
         &stores.image_repositories,
         &triggers.image_repositories,
         secret,
     );
-    wake_kind(&stores.kustomizations, &triggers.kustomizations, secret);
     wake_kind(
+        context,
+        &stores.kustomizations,
+        &triggers.kustomizations,
+        secret,
+    );
+    wake_kind(
+        context,
         &stores.image_update_automations,
         &triggers.image_update_automations,
         secret,
@@ -86,12 +99,25 @@ fn wake_for_config_map(context: &Context, config_map: &Key) {
     }
 }
 
-fn wake_kind<K: Controlled>(store: &Store<K>, trigger: &Trigger<K>, secret: &Key) {
+fn wake_kind<K: Controlled>(
+    context: &Context,
+    store: &Store<K>,
+    trigger: &Trigger<K>,
+    secret: &Key,
+) {
     for object in store.state() {
         let refers = object.namespace().as_deref() == Some(&secret.namespace)
-            && object.secrets().contains(&secret.name.as_str());
+            && (object.secrets().contains(&secret.name.as_str())
+                || K::KIND == ImageRepository::KIND
+                    && pulls_with(context, &Key::of(&*object), secret));
         if refers {
             trigger.wake(&Key::of(&*object));
         }
     }
+}
+
+/// Whether the Secret is one of the service account's that an ImageRepository names.
+fn pulls_with(context: &Context, repository: &Key, secret: &Key) -> bool {
+    let names = context.pull_secrets.get(repository).unwrap_or_default();
+    names.contains(&secret.name)
 }

@@ -3,11 +3,9 @@
 //! New objects live in memory until the server has them, so that a push that is refused leaves
 //! nothing behind on disk.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use git2::Repository;
 
 use crate::commit::{self, Author, CommitContent, SigningKey};
@@ -15,6 +13,7 @@ use crate::destination::{self, Action, Change};
 use crate::error::{BoxError, GitError};
 use crate::fetch::{self, Commit};
 use crate::history;
+use crate::index::Files;
 use crate::mirror::Mirror;
 use crate::pack;
 use crate::receive::{Update, Verdict};
@@ -39,9 +38,8 @@ const NO_OPTIONS: &str = "the server does not take push options; remove them, or
 
 /// Looks at files and says what to change; none if there is nothing to do. It is called again
 /// with newer files when others push in between.
-pub type Edit = Box<
-    dyn FnMut(&BTreeMap<String, Bytes>) -> Result<Option<CommitContent>, BoxError> + Send + 'static,
->;
+pub type Edit =
+    Box<dyn FnMut(&Files<'_>) -> Result<Option<CommitContent>, BoxError> + Send + 'static>;
 
 /// What to change and where to push it.
 pub struct Push {
@@ -55,10 +53,6 @@ pub struct Push {
     /// A second destination, for example `refs/heads/main:refs/heads/review`; its left side is
     /// always the new commit.
     pub refspec: Option<String>,
-    /// The directory whose files the edit gets; the whole tree if none.
-    pub path: Option<String>,
-    /// Which files the edit gets, by path from the root; others are not read.
-    pub select: fn(&str) -> bool,
     /// Author and committer.
     pub author: Author,
     /// Signs the commit.
@@ -110,14 +104,13 @@ pub(crate) fn attempt(
         })
     };
     let remote = &session.remote;
-    let files = {
+    let edited = {
         let snapshot = Snapshot::open(mirror, remote, &base.id)?;
-        snapshot.select(push.path.as_deref(), push.select)?
+        (push.edit)(&Files::new(&snapshot)).map_err(edit_error)?
     };
-    let Some(content) = (push.edit)(&files).map_err(GitError::Edit)? else {
+    let Some(content) = edited else {
         return Ok(nothing(&base, &push.branch));
     };
-    drop(files);
 
     // On a branch of its own the last push may already say the same.
     let own_branch = base.refname != format!("refs/heads/{}", push.branch);
@@ -183,6 +176,14 @@ pub(crate) fn attempt(
         })),
         Sent::Overtaken => Ok(None),
         Sent::Undecided => fetch::history(mirror, session, &base.refname).map(|()| None),
+    }
+}
+
+/// What the edit met while it read is an error of ours, not one of the edit.
+fn edit_error(error: BoxError) -> GitError {
+    match error.downcast::<GitError>() {
+        Ok(ours) => *ours,
+        Err(error) => GitError::Edit(error),
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_FILE: u64 = 32 << 20;
 /// All files of one read together.
 const MAX_TOTAL: u64 = 256 << 20;
 /// Nesting of directories; deeper ones are made to exhaust the stack.
-const MAX_DEPTH: usize = 128;
+pub(crate) const MAX_DEPTH: usize = 128;
 
 /// What a walk meets.
 pub(crate) struct Entry<'a> {
@@ -66,19 +66,10 @@ impl<'a> Snapshot<'a> {
         under: Option<&str>,
     ) -> Result<BTreeMap<String, Bytes>, GitError> {
         let ignore = self.ignores(ignore)?;
-        self.select(under, |path| !ignore.ignores(path, false))
-    }
-
-    /// The files that a caller wants, at or below `under`.
-    pub(crate) fn select(
-        &self,
-        under: Option<&str>,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<BTreeMap<String, Bytes>, GitError> {
         let mut files = BTreeMap::new();
         let mut total = 0;
         self.walk(under, &mut |entry| {
-            if entry.kind != Kind::Dir && wanted(entry.path) {
+            if entry.kind != Kind::Dir && !ignore.ignores(entry.path, false) {
                 let bytes = self.read(entry)?;
                 total += bytes.len() as u64;
                 if total > MAX_TOTAL {
@@ -149,18 +140,27 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// A file's content.
     pub(crate) fn read(&self, entry: &Entry<'_>) -> Result<Bytes, GitError> {
+        self.blob(entry.id, entry.path)
+    }
+
+    /// The content of a blob; `path` is for messages.
+    pub(crate) fn blob(&self, id: Oid, path: &str) -> Result<Bytes, GitError> {
         let odb: Odb<'_> = self.repository.odb().map_err(|e| self.damage(&e))?;
-        let (size, _) = odb.read_header(entry.id).map_err(|e| self.damage(&e))?;
+        let (size, _) = odb.read_header(id).map_err(|e| self.damage(&e))?;
         if size as u64 > MAX_FILE {
             return Err(GitError::TooLarge {
-                what: format!("file '{}'", printable(entry.path)),
+                what: format!("file '{}'", printable(path)),
                 size: size as u64,
                 limit: MAX_FILE,
             });
         }
-        let object = odb.read(entry.id).map_err(|e| self.damage(&e))?;
+        let object = odb.read(id).map_err(|e| self.damage(&e))?;
         Ok(Bytes::copy_from_slice(object.data()))
     }
 
@@ -247,14 +247,14 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    fn unsafe_path(&self, path: &str) -> GitError {
+    pub(crate) fn unsafe_path(&self, path: &str) -> GitError {
         GitError::UnsafePath {
             path: printable(path),
             commit: self.commit.to_string(),
         }
     }
 
-    fn damage(&self, error: &git2::Error) -> GitError {
+    pub(crate) fn damage(&self, error: &git2::Error) -> GitError {
         self.mirror.damage(self.remote, error)
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -15,6 +14,7 @@ use crate::error::RegistryError;
 use crate::link::{BadLink, next_page};
 use crate::reference::Reference;
 use crate::session::{Answer, Call, Session};
+use crate::tags::{self, Tags};
 use crate::transport::Proxy;
 
 /// Tags asked for per page. Some registries refuse more than 1,000.
@@ -23,6 +23,8 @@ const PAGE_SIZE: usize = 1_000;
 const MAX_PAGES: usize = 5_000;
 /// Bytes of all pages together: a million tags of 60 characters.
 const MAX_LIST_BYTES: usize = 64 << 20;
+/// Tags at most: with [`MAX_LIST_BYTES`] this bounds what a list takes in memory to some 70 MiB.
+const MAX_TAGS: usize = 2_000_000;
 /// Bytes of one manifest; the specification asks registries to take 4 MiB.
 const MAX_MANIFEST_BYTES: usize = 4 << 20;
 /// Longest tag that the specification allows.
@@ -68,6 +70,34 @@ impl Default for ClientOptions {
     }
 }
 
+impl ClientOptions {
+    /// A digest of everything but the timeout: who is equal in it sees the same tags, and can
+    /// share a [`Client`].
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        // Each part with its length, so that no two lists of parts look the same.
+        let mut part = |bytes: Option<&[u8]>| {
+            hash.update([u8::from(bytes.is_some())]);
+            let bytes = bytes.unwrap_or_default();
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        self.credentials.parts(&mut part);
+        part(self.ca.as_deref());
+        let certificate = self.client_cert.as_ref();
+        part(certificate.map(|(certificate, _)| &**certificate));
+        part(certificate.map(|(_, key)| &**key));
+        let proxy = self.proxy.as_ref();
+        part(proxy.map(|proxy| proxy.address.as_bytes()));
+        let login = proxy.and_then(|proxy| proxy.login.as_ref());
+        part(login.map(|(user, _)| user.as_bytes()));
+        part(login.map(|(_, password)| password.as_bytes()));
+        part(self.insecure.then_some(b"insecure"));
+        hash.finalize().into()
+    }
+}
+
 impl fmt::Debug for ClientOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -87,13 +117,7 @@ impl fmt::Debug for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     session: Arc<Session>,
-}
-
-#[derive(Deserialize)]
-struct TagList {
-    /// Registries write `null` for a repository without tags.
-    #[serde(default)]
-    tags: Option<Vec<String>>,
+    timeout: Duration,
 }
 
 impl Client {
@@ -106,8 +130,18 @@ impl Client {
     /// When the process has not installed a rustls crypto provider.
     pub fn new(options: ClientOptions) -> Result<Self, RegistryError> {
         Ok(Self {
+            timeout: options.timeout,
             session: Arc::new(Session::new(options)?),
         })
+    }
+
+    /// The same client with another time for one question: what it has learned is shared.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self {
+            session: self.session.clone(),
+            timeout,
+        }
     }
 
     /// All tags of a repository, in the registry's order. Names that the specification does not
@@ -115,9 +149,9 @@ impl Client {
     /// up in manifests.
     ///
     /// # Errors
-    /// [`RegistryError`]; lists of more than 64 MiB or 5,000 pages are
+    /// [`RegistryError`]; lists of more than 64 MiB, 5,000 pages or two million tags are
     /// [`RegistryError::TooLarge`].
-    pub async fn tags(&self, reference: &Reference) -> Result<Vec<String>, RegistryError> {
+    pub async fn tags(&self, reference: &Reference) -> Result<Tags, RegistryError> {
         self.in_time(reference, self.list(reference)).await
     }
 
@@ -130,20 +164,30 @@ impl Client {
             .await
     }
 
-    async fn list(&self, reference: &Reference) -> Result<Vec<String>, RegistryError> {
-        let call = Call::new(&self.session, reference);
+    fn call<'a>(&'a self, reference: &'a Reference) -> Call<'a> {
+        Call::new(&self.session, reference, self.timeout)
+    }
+
+    async fn list(&self, reference: &Reference) -> Result<Tags, RegistryError> {
+        let call = self.call(reference);
         let missing = format!("repository {}", reference.repository());
         let mut url = call.url("tags/list").await?;
         url.set_query(Some(&format!("n={PAGE_SIZE}")));
-        let (mut tags, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
+        let (mut tags, mut seen, mut bytes) = (Tags::default(), HashSet::new(), 0);
         loop {
             let room = MAX_LIST_BYTES.saturating_sub(bytes);
             let answer = call.ask(Method::GET, &url, None, room).await?;
             call.expect_success(&answer, &missing)?;
             bytes += answer.body.len();
-            let page: TagList = serde_json::from_slice(&answer.body)
+            let page = tags::read_page(&answer.body, &mut tags, MAX_TAGS, is_tag)
                 .map_err(|_| call.protocol("its list of tags is not the JSON expected"))?;
-            append(&mut tags, page.tags.unwrap_or_default(), reference);
+            if page.refused > 0 {
+                let refused = page.refused;
+                warn!(repository = %reference, refused, "registry lists names that cannot be tags");
+            }
+            if page.is_full {
+                return Err(call.too_large(&format!("{MAX_TAGS} tags")));
+            }
             seen.insert(url.clone());
             match next_page(&url, answer.header_values("link")) {
                 Ok(None) => return Ok(tags),
@@ -164,7 +208,7 @@ impl Client {
         reference: &Reference,
         tag: &str,
     ) -> Result<String, RegistryError> {
-        let call = Call::new(&self.session, reference);
+        let call = self.call(reference);
         let missing = format!("tag {tag} in repository {}", reference.repository());
         if !is_tag(tag) {
             return Err(call.protocol(&format!("{tag:?} cannot be a tag")));
@@ -193,7 +237,7 @@ impl Client {
         reference: &Reference,
         question: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
-        let timeout = self.session.timeout();
+        let timeout = self.timeout;
         tokio::time::timeout(timeout, question)
             .await
             .unwrap_or_else(|_| {
@@ -203,16 +247,6 @@ impl Client {
                     timeout,
                 })
             })
-    }
-}
-
-fn append(tags: &mut Vec<String>, page: Vec<String>, reference: &Reference) {
-    let before = page.len();
-    let kept = tags.len();
-    tags.extend(page.into_iter().filter(|tag| is_tag(tag)));
-    let refused = before - (tags.len() - kept);
-    if refused > 0 {
-        warn!(repository = %reference, refused, "registry lists names that cannot be tags");
     }
 }
 
@@ -258,6 +292,27 @@ mod tests {
         for tag in ["", ".a", "-a", "a b", "a\n", "a/b", "é", &"a".repeat(129)] {
             assert!(!is_tag(tag), "{tag:?}");
         }
+    }
+
+    #[test]
+    fn identities() {
+        let plain = ClientOptions::default();
+        let patient = ClientOptions {
+            timeout: Duration::from_secs(1),
+            ..plain.clone()
+        };
+        assert_eq!(plain.identity(), patient.identity());
+        let login = |user: &str, password: &str| ClientOptions {
+            credentials: Credentials::basic("r.io", user, password),
+            ..plain.clone()
+        };
+        let insecure = ClientOptions {
+            insecure: true,
+            ..plain.clone()
+        };
+        let all = [plain.clone(), insecure, login("a", "bc"), login("ab", "c")];
+        let distinct: HashSet<_> = all.iter().map(ClientOptions::identity).collect();
+        assert_eq!(distinct.len(), all.len());
     }
 
     #[test]

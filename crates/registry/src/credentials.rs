@@ -115,6 +115,19 @@ impl Credentials {
         }
     }
 
+    /// Gives everything that tells one login from another to `part`.
+    pub(crate) fn parts(&self, part: &mut impl FnMut(Option<&[u8]>)) {
+        let (kind, first, second) = match &self.login {
+            Login::Anonymous => ("anonymous", "", ""),
+            Login::Basic { username, password } => ("basic", &**username, &**password),
+            Login::Identity(token) => ("identity", &**token, ""),
+            Login::Token(token) => ("token", &**token, ""),
+        };
+        for text in [&*self.registry, kind, first, second] {
+            part(Some(text.as_bytes()));
+        }
+    }
+
     /// Whether there is no login.
     pub fn is_anonymous(&self) -> bool {
         self.login == Login::Anonymous

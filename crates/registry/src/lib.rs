@@ -17,6 +17,7 @@ mod link;
 mod reference;
 mod retry;
 mod session;
+mod tags;
 mod token;
 mod transport;
 
@@ -24,4 +25,5 @@ pub use client::{Client, ClientOptions};
 pub use credentials::{Credentials, CredentialsError};
 pub use error::RegistryError;
 pub use reference::{Reference, ReferenceError};
+pub use tags::{Difference, Tags};
 pub use transport::Proxy;

@@ -32,7 +32,6 @@ pub(crate) struct Session {
     pub(crate) http: reqwest::Client,
     credentials: Credentials,
     insecure: bool,
-    timeout: Duration,
     endpoints: Mutex<HashMap<String, Endpoint>>,
     pub(crate) tokens: Tokens,
 }
@@ -64,7 +63,6 @@ impl fmt::Debug for Session {
             .debug_struct("Session")
             .field("credentials", &self.credentials)
             .field("insecure", &self.insecure)
-            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }
@@ -75,14 +73,9 @@ impl Session {
             http: transport::build(&options)?,
             credentials: options.credentials,
             insecure: options.insecure,
-            timeout: options.timeout,
             endpoints: Mutex::default(),
             tokens: Tokens::default(),
         })
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     fn keep(&self, registry: &str, endpoint: Endpoint) {
@@ -106,11 +99,11 @@ impl Answer {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(session: &'a Session, reference: &'a Reference) -> Self {
+    pub(crate) fn new(session: &'a Session, reference: &'a Reference, timeout: Duration) -> Self {
         Self {
             session,
             reference,
-            deadline: Instant::now() + session.timeout,
+            deadline: Instant::now() + timeout,
         }
     }
 

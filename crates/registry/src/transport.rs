@@ -13,7 +13,7 @@ use crate::client::ClientOptions;
 use crate::error::{RegistryError, clean};
 use crate::reference::Reference;
 
-/// Longest time for one connection; less if the whole question has less.
+/// Longest time for one connection; the whole question may have less.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest chain of redirects.
 const MAX_REDIRECTS: usize = 5;
@@ -45,7 +45,7 @@ pub(crate) fn build(options: &ClientOptions) -> Result<reqwest::Client, Registry
     let has_extra_roots = !extra_roots.is_empty();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("flux-registry/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT.min(options.timeout / 2))
+        .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(2)
         .redirect(Policy::custom(no_downgrade));

@@ -82,7 +82,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn steps(&mut self) -> Result<Verdict, Verdict> {
         let plan = plan::Plan::of(self.object, self.context).await?;
-        let policies = policies::of(self.object, self.context)?;
+        let policies = policies::of(self.object, self.context).await?;
         let head = self
             .context
             .git

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flux_api::names::reason;
 use flux_api::{GitRepository, GitSpec, ImageUpdateAutomation};
 use flux_git::{Author, Reference, Remote, SigningKey};
+use flux_image::update::{self, Scope};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
@@ -31,8 +32,8 @@ pub struct Plan {
     pub options: Vec<String>,
     /// Key that signs commits.
     pub signing: Option<SigningKey>,
-    /// Folder in which markers count, without leading `./`; empty for all.
-    pub path: String,
+    /// Where markers count.
+    pub scope: Scope,
 }
 
 impl Plan {
@@ -83,7 +84,10 @@ impl Plan {
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect(),
             signing: signing_key(object, git, context).await?,
-            path: folder(spec.update.as_ref().and_then(|u| u.path.as_deref())),
+            scope: Scope {
+                path: path_of(object),
+                elsewhere: elsewhere(object, &source, context),
+            },
             source,
         })
     }
@@ -95,6 +99,28 @@ impl Plan {
             _ => None,
         }
     }
+}
+
+fn path_of(object: &ImageUpdateAutomation) -> String {
+    update::folder(object.spec.update.as_ref().and_then(|u| u.path.as_deref()))
+}
+
+/// The folders that other automations of the same repository take care of.
+fn elsewhere(
+    object: &ImageUpdateAutomation,
+    source: &GitRepository,
+    context: &Context,
+) -> Vec<String> {
+    let own = Key::of(object);
+    let mut folders = Vec::new();
+    for other in context.stores.image_update_automations.state() {
+        let is_same =
+            || self::source(&other, context).is_ok_and(|its| super::same_repository(&its, source));
+        if Key::of(&*other) != own && is_same() {
+            folders.push(path_of(&other));
+        }
+    }
+    folders
 }
 
 fn source(
@@ -171,21 +197,6 @@ async fn signing_key(
     Ok(Some(key))
 }
 
-/// The folder of `update.path`, confined to the repository.
-fn folder(path: Option<&str>) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.unwrap_or_default().split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
 fn invalid(message: &str) -> Verdict {
     Verdict::Stalled {
         reason: reason::INVALID_SOURCE_CONFIGURATION,
@@ -197,24 +208,5 @@ fn not_supported(message: &str) -> Verdict {
     Verdict::Stalled {
         reason: "NotSupported",
         message: message.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_inside_the_repository() {
-        for (path, want) in [
-            (None, ""),
-            (Some("./"), ""),
-            (Some("./foo"), "foo"),
-            (Some("/foo/bar/"), "foo/bar"),
-            (Some("../../etc"), "etc"),
-            (Some("a/../b"), "b"),
-        ] {
-            assert_eq!(folder(path), want, "{path:?}");
-        }
     }
 }

@@ -1,74 +1,136 @@
-//! The policies that an automation may use: those of its namespace that its selector admits.
+//! The policies that an automation may use: those that its selector admits, of its namespace and
+//! of those that let it.
 
 use std::collections::BTreeMap;
 
 use flux_api::names::reason;
-use flux_api::{ImageRef, ImageUpdateAutomation, LabelSelector};
+use flux_api::{ImagePolicy, ImageRef, ImageUpdateAutomation, LabelSelector};
 use flux_image::marker::Lookup;
 use kube::ResourceExt;
+use kube_runtime::reflector::ObjectRef;
 
+use crate::access;
 use crate::conclusion::Verdict;
 use crate::context::Context;
 use crate::key::Key;
 
-/// Policies by name, with what they selected.
+/// The policies that an automation may use, with what they selected.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
+    /// Of the automation.
     namespace: String,
-    selected: BTreeMap<String, Option<ImageRef>>,
+    selected: BTreeMap<Key, Option<ImageRef>>,
+    /// Why policies of other namespaces may not be used; none when none may.
+    denied: Option<BTreeMap<Key, String>>,
 }
 
 impl Policies {
-    /// What a marker's `namespace:name` stands for.
-    pub fn lookup(&self, namespace: &str, name: &str) -> Lookup {
-        if namespace != self.namespace {
-            return Lookup::OtherNamespace;
-        }
-        match self.selected.get(name) {
-            Some(Some(image)) => Lookup::Ref(image.clone()),
-            Some(None) => Lookup::NoValueYet,
-            None => Lookup::Unknown,
+    /// Policies of one namespace, by name.
+    pub fn of_namespace(
+        namespace: &str,
+        selected: impl IntoIterator<Item = (String, Option<ImageRef>)>,
+    ) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            selected: selected
+                .into_iter()
+                .map(|(name, image)| (Key::new(namespace, name), image))
+                .collect(),
+            denied: None,
         }
     }
 
-    /// The form of the status.
+    /// What a marker's `namespace:name` stands for.
+    pub fn lookup(&self, namespace: &str, name: &str) -> Lookup {
+        let key = Key::new(namespace, name);
+        if let Some(selected) = self.selected.get(&key) {
+            return match selected {
+                Some(image) => Lookup::Ref(image.clone()),
+                None => Lookup::NoValueYet,
+            };
+        }
+        match &self.denied {
+            _ if namespace == self.namespace => Lookup::Unknown,
+            None => Lookup::OtherNamespace,
+            Some(denied) => match denied.get(&key) {
+                Some(reason) => Lookup::Denied(reason.clone()),
+                None => Lookup::Unknown,
+            },
+        }
+    }
+
+    /// The form of the status: by name, those of other namespaces with theirs before it.
     pub fn observed(&self) -> BTreeMap<String, ImageRef> {
+        let name = |key: &Key| match key.namespace == self.namespace {
+            true => key.name.clone(),
+            false => key.to_string(),
+        };
         self.selected
             .iter()
-            .filter_map(|(name, image)| Some((name.clone(), image.clone()?)))
+            .filter_map(|(key, image)| Some((name(key), image.clone()?)))
             .collect()
     }
 }
 
-/// Collects the policies of an automation.
+/// Collects the policies of an automation: those of its namespace and, where the operator was told
+/// to, those of others whose ImageRepository grants access.
 ///
 /// # Errors
 /// Stalled, when the selector cannot be understood.
-pub fn of(object: &ImageUpdateAutomation, context: &Context) -> Result<Policies, Verdict> {
+pub async fn of(object: &ImageUpdateAutomation, context: &Context) -> Result<Policies, Verdict> {
     let namespace = object.namespace().unwrap_or_default();
-    let mut selected = BTreeMap::new();
+    let mut policies = Policies {
+        denied: context.args.cross_namespace_policies.then(BTreeMap::new),
+        namespace,
+        selected: BTreeMap::new(),
+    };
     for policy in context.stores.image_policies.state() {
-        if policy.namespace().as_deref() != Some(&namespace) {
+        let key = Key::of(&*policy);
+        let is_foreign = key.namespace != policies.namespace;
+        if is_foreign && policies.denied.is_none() {
             continue;
         }
         let admitted = match &object.spec.policy_selector {
             Some(selector) => matches(selector, policy.labels())?,
             None => true,
         };
-        if admitted {
-            // The process knows before the cache does.
-            let newest = context.selected.get(&Key::of(&*policy));
-            let cached = policy
-                .status
-                .as_ref()
-                .and_then(|status| status.latest_ref.clone());
-            selected.insert(policy.name_any(), newest.or(cached));
+        if !admitted {
+            continue;
         }
+        if is_foreign && let Err(reason) = granted(&policy, &policies.namespace, context).await {
+            policies.denied.get_or_insert_default().insert(key, reason);
+            continue;
+        }
+        // The process knows before the cache does.
+        let newest = context.selected.get(&key);
+        let cached = policy
+            .status
+            .as_ref()
+            .and_then(|status| status.latest_ref.clone());
+        policies.selected.insert(key, newest.or(cached));
     }
-    Ok(Policies {
-        namespace,
-        selected,
-    })
+    Ok(policies)
+}
+
+/// Whether the ImageRepository of a policy lets the automations of a namespace use it.
+async fn granted(policy: &ImagePolicy, namespace: &str, context: &Context) -> Result<(), String> {
+    let reference = &policy.spec.image_repository_ref;
+    let own = policy.namespace().unwrap_or_default();
+    let key = Key::new(
+        reference.namespace.as_deref().unwrap_or(&own),
+        &reference.name,
+    );
+    let stored = ObjectRef::new(&key.name).within(&key.namespace);
+    let Some(repository) = context.stores.image_repositories.get(&stored) else {
+        return Err(format!("its ImageRepository/{key} does not exist"));
+    };
+    if access::grants(&repository, namespace, context).await? {
+        return Ok(());
+    }
+    Err(format!(
+        "its ImageRepository/{key} does not grant access to namespace {namespace}: add its labels \
+         to accessFrom.namespaceSelectors there"
+    ))
 }
 
 fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> Result<bool, Verdict> {
@@ -145,16 +207,16 @@ mod tests {
     }
 
     #[test]
-    fn only_policies_of_the_namespace_count() {
-        let image = ImageRef {
-            name: "n".into(),
-            tag: "t".into(),
-            digest: None,
+    fn policies_of_other_namespaces() {
+        let image = |tag: &str| {
+            Some(ImageRef {
+                name: "n".into(),
+                tag: tag.into(),
+                digest: None,
+            })
         };
-        let policies = Policies {
-            namespace: "foo".into(),
-            selected: BTreeMap::from([("a".into(), Some(image)), ("b".into(), None)]),
-        };
+        let own = [("a".to_owned(), image("t")), ("b".to_owned(), None)];
+        let mut policies = Policies::of_namespace("foo", own);
         assert!(matches!(policies.lookup("foo", "a"), Lookup::Ref(_)));
         assert!(matches!(policies.lookup("foo", "b"), Lookup::NoValueYet));
         assert!(matches!(policies.lookup("foo", "c"), Lookup::Unknown));
@@ -163,5 +225,14 @@ mod tests {
             Lookup::OtherNamespace
         ));
         assert_eq!(policies.observed().len(), 1);
+
+        let denied = BTreeMap::from([(Key::new("bar", "b"), "no".to_owned())]);
+        policies.denied = Some(denied);
+        policies.selected.insert(Key::new("bar", "a"), image("u"));
+        assert!(matches!(policies.lookup("bar", "a"), Lookup::Ref(_)));
+        assert!(matches!(policies.lookup("bar", "b"), Lookup::Denied(_)));
+        assert!(matches!(policies.lookup("bar", "c"), Lookup::Unknown));
+        let observed: Vec<String> = policies.observed().into_keys().collect();
+        assert_eq!(observed, ["a", "bar/a"]);
     }
 }

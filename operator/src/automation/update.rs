@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use flux_api::ImageUpdateAutomation;
 use flux_api::names::reason;
-use flux_git::{BoxError, CommitContent, Push, Pushed};
-use flux_image::marker::{self, Change, Problem};
+use flux_git::{BoxError, CommitContent, Files, Index, Push, Pushed};
+use flux_image::marker::Problem;
 use flux_image::message;
+use flux_image::update::{self, Content, Scope};
 use kube::ResourceExt;
 
 use super::plan::Plan;
@@ -34,38 +35,17 @@ pub async fn run(
     context: &Context,
 ) -> Updated {
     let problems: Arc<Mutex<Vec<Problem>>> = Arc::default();
-    let edit = {
-        let (problems, policies) = (problems.clone(), policies.clone());
-        let namespace = object.namespace().unwrap_or_default();
-        let name = object.name_any();
-        let commit = object.spec.git.as_ref().map(|git| &git.commit);
-        let template = commit.and_then(|c| c.message_template.clone());
-        let values = commit
+    let commit = object.spec.git.as_ref().map(|git| &git.commit);
+    let mut editor = Editor {
+        markers: context.markers.clone(),
+        scope: plan.scope.clone(),
+        policies: policies.clone(),
+        automation: (object.namespace().unwrap_or_default(), object.name_any()),
+        template: commit.and_then(|c| c.message_template.clone()),
+        values: commit
             .map(|c| c.message_template_values.clone())
-            .unwrap_or_default();
-        move |files: &BTreeMap<String, Bytes>| -> Result<Option<CommitContent>, BoxError> {
-            let edited = edit(files, &policies);
-            *problems.lock().unwrap_or_else(PoisonError::into_inner) = edited.problems;
-            if edited.files.is_empty() {
-                return Ok(None);
-            }
-            let message = message::render(
-                template.as_deref(),
-                (&namespace, &name),
-                &edited.changes,
-                &values,
-            )
-            .map_err(|error| format!("spec.git.commit.messageTemplate: {}", chain(&error)))?;
-            // Git takes a commit without a message; nobody wants to find one.
-            let message = match message.trim() {
-                "" => message::DEFAULT_MESSAGE.to_owned(),
-                _ => message,
-            };
-            Ok(Some(CommitContent {
-                edits: edited.files,
-                message,
-            }))
-        }
+            .unwrap_or_default(),
+        problems: problems.clone(),
     };
     let push = Push {
         base: plan.base.clone(),
@@ -74,9 +54,7 @@ pub async fn run(
         author: plan.author.clone(),
         signing: plan.signing.clone(),
         options: plan.options.clone(),
-        path: (!plan.path.is_empty()).then(|| plan.path.clone()),
-        select: marker::is_candidate,
-        edit: Box::new(edit),
+        edit: Box::new(move |files| editor.edit(files)),
     };
     let pushed = context.git.commit_and_push(&plan.remote, push).await;
     let problems = std::mem::take(&mut *problems.lock().unwrap_or_else(PoisonError::into_inner));
@@ -93,36 +71,63 @@ pub async fn run(
     Updated { problems, result }
 }
 
-#[derive(Default)]
-struct Edited {
-    files: Vec<(String, Bytes)>,
-    changes: Vec<Change>,
-    problems: Vec<Problem>,
+/// Applies the markers of a commit's files; needs nothing but the files.
+pub struct Editor {
+    /// Where markers are, as far as known.
+    pub markers: Arc<Index<Content>>,
+    /// Where they count.
+    pub scope: Scope,
+    /// What they are to become.
+    pub policies: Policies,
+    /// Namespace and name of the automation, for the message.
+    pub automation: (String, String),
+    /// Template of the message.
+    pub template: Option<String>,
+    /// Its `.Values`.
+    pub values: BTreeMap<String, String>,
+    /// Receives the markers that could not be applied.
+    pub problems: Arc<Mutex<Vec<Problem>>>,
 }
 
-fn edit(files: &BTreeMap<String, Bytes>, policies: &Policies) -> Edited {
-    let lookup = |namespace: &str, name: &str| policies.lookup(namespace, name);
-    let mut edited = Edited::default();
-    for (path, bytes) in files {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            edited
-                .problems
-                .push(Problem::of_file(path, "the file is not UTF-8 text"));
-            continue;
-        };
-        match marker::apply(path, text, &lookup) {
-            Ok(edit) => {
-                edited.problems.extend(edit.problems);
-                if let Some(text) = edit.bytes {
-                    edited.files.push((path.clone(), Bytes::from(text)));
-                    edited.changes.extend(edit.changes);
-                }
-            }
-            // One file that does not parse keeps no other from being updated.
-            Err(error) => edited
-                .problems
-                .push(Problem::of_file(path, error.to_string())),
+impl Editor {
+    /// What to commit; none if all markers are current.
+    ///
+    /// # Errors
+    /// When the files cannot be read, or the template makes no message.
+    pub fn edit(&mut self, files: &Files<'_>) -> Result<Option<CommitContent>, BoxError> {
+        if !self.scope.path.is_empty() {
+            files.check_path(&self.scope.path)?;
         }
+        let found = files.find(&self.markers)?;
+        let lookup = |namespace: &str, name: &str| self.policies.lookup(namespace, name);
+        let marked = found.iter().map(|file| (&*file.path, &*file.value));
+        let update = update::plan(marked, &self.scope, &lookup);
+        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = update.problems;
+        if update.files.is_empty() {
+            return Ok(None);
+        }
+        let mut edits = Vec::new();
+        for (path, plan) in &update.files {
+            let Some(file) = found.iter().find(|file| *file.path == **path) else {
+                continue;
+            };
+            let bytes = files.read(file)?;
+            let text = std::str::from_utf8(&bytes)?;
+            edits.push((path.clone(), Bytes::from(plan.rewrite(text))));
+        }
+        let (namespace, name) = &self.automation;
+        let message = message::render(
+            self.template.as_deref(),
+            (namespace, name),
+            &update.changes,
+            &self.values,
+        )
+        .map_err(|error| format!("spec.git.commit.messageTemplate: {}", chain(&error)))?;
+        // Git takes a commit without a message; nobody wants to find one.
+        let message = match message.trim() {
+            "" => message::DEFAULT_MESSAGE.to_owned(),
+            _ => message,
+        };
+        Ok(Some(CommitContent { edits, message }))
     }
-    edited
 }

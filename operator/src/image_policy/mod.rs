@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use flux_api::names::{self, reason};
 use flux_api::{ImagePolicy, ImagePolicyStatus, ImageRef, ImageRepository, conditions};
-use flux_image::policy::Selector;
-use flux_registry::{Client, Reference};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, ResourceExt};
+use flux_image::policy::{PolicyError, Selector};
+use flux_registry::Reference;
+use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
+use crate::access;
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
-use crate::image_repository::login;
+use crate::image_repository::{login, subject};
 use crate::key::Key;
 use crate::status::common_fields;
-use crate::words::api_error;
 
 /// How long a policy waits for its repository at most before it looks again; a scan wakes it
 /// earlier.
@@ -26,6 +25,8 @@ const DEPENDENCY_RETRY: Duration = Duration::from_secs(30);
 
 /// Time for asking for a digest.
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub mod ranking;
 
 impl Controlled for ImagePolicy {
     type Status = ImagePolicyStatus;
@@ -73,7 +74,9 @@ impl Controlled for ImagePolicy {
     }
 
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
-        context.selected.remove(&Key::of(self));
+        let key = Key::of(self);
+        context.selected.remove(&key);
+        context.rankings.remove(&key);
         Finalized::Done
     }
 }
@@ -93,23 +96,43 @@ impl Run<'_> {
             message: error.to_string(),
         })?;
         let (repository_key, repository) = self.repository().await?;
-        let Some(tags) = self.context.tags.get(&repository_key) else {
+        let Some(selected) = self.select(selector, &repository_key, &repository).await else {
             return Err(self.unscanned(&repository_key, &repository));
         };
-        let selection = selector
-            .select(tags.iter().map(String::as_str))
-            .map_err(|error| Verdict::Failed {
-                reason: reason::FAILURE,
-                message: error.to_string(),
-                retry: Retry::OnChange(DEPENDENCY_RETRY * 10),
-            })?;
+        let tag = selected.map_err(|error| Verdict::Failed {
+            reason: reason::FAILURE,
+            message: error.to_string(),
+            retry: Retry::OnChange(DEPENDENCY_RETRY * 10),
+        })?;
         let mut latest = ImageRef {
             name: repository.spec.image.clone(),
-            tag: selection.tag.to_owned(),
+            tag,
             digest: None,
         };
         latest.digest = self.digest(&repository, &latest).await?;
         Ok(self.conclude(latest))
+    }
+
+    /// The tag that is selected; none while no tags are known.
+    async fn select(
+        &self,
+        selector: Selector,
+        repository_key: &Key,
+        repository: &ImageRepository,
+    ) -> Option<Result<String, PolicyError>> {
+        let (context, policy) = (self.context.clone(), self.key.clone());
+        let (repository_key, subject) = (repository_key.clone(), subject(repository));
+        let generation = self.object.metadata.generation;
+        // Reading a file of tags, or judging many of them, is not for a thread that serves others.
+        let work = tokio::task::spawn_blocking(move || {
+            let known = context.tags.get(&repository_key, &subject)?;
+            Some(
+                context
+                    .rankings
+                    .select(&policy, generation, &selector, &known),
+            )
+        });
+        work.await.ok().flatten()
     }
 
     /// No tags yet: what was selected before stays selected, unless somebody wants to hear why
@@ -167,26 +190,10 @@ impl Run<'_> {
         Ok((key, self.context.newest_of(repository)))
     }
 
-    /// Whether the repository's `accessFrom` admits the policy's namespace, by its labels.
     async fn admitted(&self, repository: &ImageRepository) -> Result<bool, Verdict> {
-        let Some(access) = &repository.spec.access_from else {
-            return Ok(false);
-        };
-        let api: Api<Namespace> = Api::all(self.context.client.clone());
-        let namespace = api.get(&self.key.namespace).await.map_err(|error| {
-            waiting(format!(
-                "namespace {} cannot be read: {}",
-                self.key.namespace,
-                api_error(&error)
-            ))
-        })?;
-        let labels = namespace.labels();
-        Ok(access.namespace_selectors.iter().any(|selector| {
-            selector
-                .match_labels
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-        }))
+        access::grants(repository, &self.key.namespace, self.context)
+            .await
+            .map_err(waiting)
     }
 
     async fn digest(
@@ -220,7 +227,7 @@ impl Run<'_> {
             .map_err(|error| failed(reason::IMAGE_URL_INVALID, error.to_string()))?;
         let options = login::options(repository, &reference, DIGEST_TIMEOUT, self.context).await?;
         let read = |error: flux_registry::RegistryError| failed(error.reason(), error.to_string());
-        let client = Client::new(options).map_err(read)?;
+        let client = self.context.scans.client(options).map_err(read)?;
         client
             .digest(&reference, &latest.tag)
             .await
@@ -265,10 +272,11 @@ fn waiting(message: String) -> Verdict {
     }
 }
 
-/// Wakes the automations of the policy's namespace.
+/// Wakes the automations that may use the policy.
 fn wake_automations(key: &Key, context: &Context) {
+    let all = context.args.cross_namespace_policies;
     for automation in context.stores.image_update_automations.state() {
-        if automation.namespace().as_deref() == Some(&key.namespace) {
+        if all || automation.namespace().as_deref() == Some(&key.namespace) {
             context
                 .triggers
                 .image_update_automations

@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt};
 
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::key::Key;
 use crate::words::api_error;
 
 /// The options of a client for an ImageRepository.
@@ -35,7 +36,9 @@ pub async fn options(
     let namespace = object.namespace().unwrap_or_default();
     let mut secrets: Vec<String> = spec.secret_ref.iter().map(|r| r.name.clone()).collect();
     if let Some(account) = &spec.service_account_name {
-        secrets.extend(pull_secrets(&namespace, account, context).await?);
+        let found = pull_secrets(&namespace, account, context).await?;
+        context.pull_secrets.set(&Key::of(object), found.clone());
+        secrets.extend(found);
     }
     let mut credentials = Credentials::anonymous();
     for name in secrets {

@@ -1,12 +1,12 @@
 //! ImageRepository: the tags of an image, after exclusion.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flux_api::names::{self, reason};
 use flux_api::{ImageRepository, ImageRepositoryStatus, ScanResult, Time};
 use flux_lang::goregex::GoRegex;
-use flux_registry::{Client, Reference};
+use flux_registry::{Reference, Tags};
 use kube::ResourceExt;
 
 use crate::conclusion::{Retry, Verdict};
@@ -17,6 +17,8 @@ use crate::key::Key;
 use crate::status::common_fields;
 
 pub mod login;
+pub mod scans;
+pub mod store;
 
 /// Excluded where the object says nothing: the signatures that cosign stores as tags.
 const DEFAULT_EXCLUSION: &str = r"^.*\.sig$";
@@ -72,7 +74,10 @@ impl Controlled for ImageRepository {
     }
 
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
-        context.tags.remove(&Key::of(self));
+        let key = Key::of(self);
+        context.tags.remove(&key);
+        context.scans.forget(&key);
+        context.pull_secrets.remove(&key);
         Finalized::Done
     }
 }
@@ -100,15 +105,24 @@ impl Run<'_> {
             message: error.to_string(),
             retry: Retry::Backoff,
         };
-        let client = Client::new(options).map_err(read)?;
-        let mut tags = client.tags(&reference).await.map_err(read)?;
-        tags.retain(|tag| !exclusion.iter().any(|pattern| pattern.is_match(tag)));
-        tags.sort_unstable_by(|a, b| b.cmp(a));
-        tags.dedup();
-        let message = self.note(&reference, &tags);
-        let before = self.context.tags.set(&self.key, Arc::new(tags));
-        if before.is_none() {
-            tracing::debug!(object = %self.key, "first scan of this process");
+        let scans = &self.context.scans;
+        let scan = scans.scan(&self.key, options, &reference, self.since());
+        let scan = scan.await.map_err(read)?;
+        let (context, key) = (self.context.clone(), self.key.clone());
+        let subject = subject(self.object);
+        let work = move || {
+            let tags = match exclusion.is_empty() {
+                true => scan.tags,
+                false => exclude(scan.tags, &exclusion),
+            };
+            let revision = checksum(&tags);
+            context.tags.set(&key, &subject, tags.clone());
+            (tags, revision)
+        };
+        let (tags, revision) = scans::on_a_thread(work).await;
+        let message = self.note(&reference, &tags, revision);
+        for other in scan.others {
+            self.context.triggers.image_repositories.wake(&other);
         }
         Ok(Verdict::Ready {
             reason: reason::SUCCEEDED,
@@ -116,9 +130,23 @@ impl Run<'_> {
         })
     }
 
+    /// How old a scan that others made may be: when nobody waits for it, as old as the interval
+    /// lets tags become anyway.
+    fn since(&self) -> Instant {
+        let now = Instant::now();
+        let requested = self.object.annotations().get(names::REQUESTED_AT);
+        let asked =
+            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
+        let changed = self.status.observed_generation != self.object.metadata.generation;
+        if asked || changed {
+            return now;
+        }
+        let age = self.object.spec.interval.as_std().mul_f64(0.9);
+        now.checked_sub(age).unwrap_or(now)
+    }
+
     /// Writes the result into the status; returns the message of the Ready condition.
-    fn note(&mut self, reference: &Reference, tags: &[String]) -> String {
-        let revision = checksum(tags);
+    fn note(&mut self, reference: &Reference, tags: &Tags, revision: String) -> String {
         let message = format!(
             "successful scan: found {} tags with checksum {revision}",
             tags.len()
@@ -141,7 +169,7 @@ impl Run<'_> {
         self.status.last_scan_result = Some(ScanResult {
             tag_count: i64::try_from(tags.len()).unwrap_or(i64::MAX),
             scan_time: Some(Time(k8s_openapi::jiff::Timestamp::now())),
-            latest_tags: tags.iter().take(SHOWN).cloned().collect(),
+            latest_tags: tags.iter().take(SHOWN).map(str::to_owned).collect(),
             revision: Some(revision),
         });
         message
@@ -170,15 +198,42 @@ fn timeout(object: &ImageRepository) -> Duration {
     timeout.max(Duration::from_secs(1))
 }
 
-/// Adler-32 (RFC 1950) of the tags as a JSON list: how Flux tells one list of tags from another.
-fn checksum(tags: &[String]) -> String {
-    const MODULUS: u32 = 65_521;
-    let json = serde_json::Value::from(tags).to_string();
-    let (mut a, mut b) = (1_u32, 0_u32);
-    for byte in json.bytes() {
-        a = (a + u32::from(byte)) % MODULUS;
-        b = (b + a) % MODULUS;
+/// Takes the excluded tags out; without any, the list is the one that others have, too.
+fn exclude(tags: Arc<Tags>, exclusion: &[GoRegex]) -> Arc<Tags> {
+    let kept: Tags = tags
+        .iter()
+        .filter(|tag| !exclusion.iter().any(|pattern| pattern.is_match(tag)))
+        .collect();
+    if kept.len() == tags.len() {
+        return tags;
     }
+    Arc::new(kept)
+}
+
+/// What the tags of an ImageRepository depend on, in one line.
+pub fn subject(object: &ImageRepository) -> String {
+    let spec = &object.spec;
+    serde_json::json!([spec.image, spec.exclusion_list]).to_string()
+}
+
+/// Adler-32 (RFC 1950) of the tags as a JSON list: how Flux tells one list of tags from another.
+/// The characters of tags need no escape in JSON.
+fn checksum(tags: &Tags) -> String {
+    const MODULUS: u32 = 65_521;
+    let (mut a, mut b) = (1_u32, 0_u32);
+    let mut add = |text: &str| {
+        for byte in text.bytes() {
+            a = (a + u32::from(byte)) % MODULUS;
+            b = (b + a) % MODULUS;
+        }
+    };
+    add("[");
+    for (at, tag) in tags.iter().enumerate() {
+        add(if at == 0 { "\"" } else { ",\"" });
+        add(tag);
+        add("\"");
+    }
+    add("]");
     ((b << 16) | a).to_string()
 }
 
@@ -200,8 +255,11 @@ mod tests {
     #[test]
     fn the_checksum_is_that_of_the_json_list() {
         // Adler-32 of "[]", by hand: a = 185, b = 277.
-        assert_eq!(checksum(&[]), "18153657");
-        assert_ne!(checksum(&["a".into()]), checksum(&["b".into()]));
+        let of = |tags: &[&str]| checksum(&tags.iter().copied().collect());
+        assert_eq!(of(&[]), "18153657");
+        assert_ne!(of(&["a"]), of(&["b"]));
+        // Of ["2.51","2.9"], as zlib says.
+        assert_eq!(of(&["2.51", "2.9"]), "351077068");
     }
 
     #[test]

@@ -62,8 +62,6 @@ async fn resolves_fetches_and_pushes() {
         base: main_branch(),
         branch: "main".to_owned(),
         refspec: None,
-        path: None,
-        select: |_| true,
         author: Author {
             name: "flux".to_owned(),
             email: "flux@example.com".to_owned(),

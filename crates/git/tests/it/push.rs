@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use flux_git::keys::{self, Algorithm};
 use flux_git::{
-    Author, BoxError, CommitContent, Edit, ErrorKind, FirstCommit, GitError, Push, Reference,
-    SigningKey,
+    Author, BoxError, CommitContent, Edit, ErrorKind, FirstCommit, GitError, Index, Push,
+    Reference, SigningKey,
 };
 
 use crate::support::sshd::{Access, Sshd};
@@ -20,8 +20,6 @@ pub(crate) fn push(branch: &str, edit: Edit) -> Push {
         base: Reference::Branch("main".to_owned()),
         branch: branch.to_owned(),
         refspec: None,
-        path: Some("apps".to_owned()),
-        select: |path| path.ends_with(".yaml"),
         author: Author {
             name: "flux".to_owned(),
             email: "flux@example.com".to_owned(),
@@ -36,7 +34,7 @@ pub(crate) fn push(branch: &str, edit: Edit) -> Push {
 pub(crate) fn append(line: &'static str) -> Edit {
     Box::new(move |files| {
         let path = "apps/a.yaml".to_owned();
-        let text = String::from_utf8(files[&path].to_vec())?;
+        let text = String::from_utf8(files.get(&path)?.to_vec())?;
         if text.contains(line) {
             return Ok(None);
         }
@@ -93,10 +91,8 @@ async fn commits_once_and_then_finds_nothing_to_do() {
     assert_eq!((again.commit, again.base.id), (None, repo.rev("main")));
     // An edit that changes nothing is nothing to do either.
     let same: Edit = Box::new(|files| {
-        let edits = files
-            .iter()
-            .map(|(path, bytes)| (path.clone(), bytes.clone()))
-            .collect();
+        let path = "apps/a.yaml";
+        let edits = vec![(path.to_owned(), files.get(path)?)];
         Ok(Some(CommitContent {
             edits,
             message: "same".to_owned(),
@@ -234,6 +230,69 @@ async fn somebody_who_pushes_in_between_is_not_overwritten() {
         matches!(error, GitError::Conflict { attempts: 5, .. }),
         "{error}"
     );
+}
+
+/// Times that [`look`] was called.
+static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+fn look(bytes: &[u8]) -> Option<usize> {
+    LOOKS.fetch_add(1, Ordering::SeqCst);
+    bytes.starts_with(b"mark").then_some(bytes.len())
+}
+
+#[tokio::test]
+async fn files_are_looked_into_once() {
+    let repo = Repo::new();
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let (remote, client) = (server.remote(&key), Client::new());
+    let index = Arc::new(Index::new(|name| name.ends_with(".yaml"), look));
+    let find = async || {
+        let (index, found) = (index.clone(), Arc::new(Mutex::new(Vec::new())));
+        let seen = found.clone();
+        let edit: Edit = Box::new(move |files| {
+            for file in files.find(&index)?.iter() {
+                assert_eq!(files.read(file)?.len(), *file.value);
+                seen.lock()
+                    .unwrap()
+                    .push((file.path.to_string(), *file.value));
+            }
+            Ok(None)
+        });
+        client
+            .git
+            .commit_and_push(&remote, push("main", edit))
+            .await
+            .unwrap();
+        std::mem::take(&mut *found.lock().unwrap())
+    };
+    repo.commit(
+        &[
+            ("x/deep/a.yaml", "mark"),
+            ("x/b.yaml", "nothing"),
+            ("y/c.yaml", "marks"),
+            ("y/text", "mark"),
+        ],
+        "files",
+    );
+    let expected = |b: usize| {
+        let mut all = vec![("x/deep/a.yaml".to_owned(), 4), ("y/c.yaml".to_owned(), 5)];
+        if b > 0 {
+            all.insert(0, ("x/b.yaml".to_owned(), b));
+        }
+        all
+    };
+    assert_eq!(find().await, expected(0));
+    let looks = LOOKS.swap(0, Ordering::SeqCst);
+    assert!(looks >= 3, "{looks}");
+    assert_eq!(find().await, expected(0));
+    assert_eq!(LOOKS.load(Ordering::SeqCst), 0);
+    // The same content elsewhere is known, what changed is read.
+    repo.commit(&[("x/b.yaml", "marked"), ("z/d.yaml", "nothing")], "next");
+    assert_eq!(find().await, expected(6));
+    assert_eq!(LOOKS.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

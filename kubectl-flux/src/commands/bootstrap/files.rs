@@ -62,12 +62,6 @@ impl Layout {
     }
 }
 
-/// Whether a file of any repository could be one of ours; others are not read.
-pub(super) fn is_of_interest(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    [COMPONENTS, SYNC, KUSTOMIZATION].contains(&name)
-}
-
 /// The manifests of what is installed.
 pub(super) fn components(controllers: &[&str], objects: &[Value]) -> String {
     let header = format!(
@@ -170,8 +164,6 @@ mod tests {
         ] {
             assert_eq!(Layout::new(path, "flux-system").sync(), expected);
         }
-        assert!(is_of_interest("a/kustomization.yaml"));
-        assert!(!is_of_interest("a/deployment.yaml"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flux_git::{
-    Author, BoxError, CommitContent, ErrorKind, FirstCommit, Git, GitError, Push, Reference,
+    Author, BoxError, CommitContent, ErrorKind, Files, FirstCommit, Git, GitError, Push, Reference,
     Remote, SigningKey,
 };
 
@@ -134,10 +134,15 @@ impl Repository {
             edits: always.iter().chain(&once).cloned().collect(),
             message: message.clone(),
         };
-        let edit = move |found: &BTreeMap<String, Bytes>| -> Result<_, BoxError> {
-            let missing = once.iter().filter(|(path, _)| !found.contains_key(path));
+        let edit = move |found: &Files<'_>| -> Result<_, BoxError> {
+            let mut edits = always.clone();
+            for file in &once {
+                if !found.contains(&file.0)? {
+                    edits.push(file.clone());
+                }
+            }
             Ok(Some(CommitContent {
-                edits: always.iter().chain(missing).cloned().collect(),
+                edits,
                 message: message.clone(),
             }))
         };
@@ -145,8 +150,6 @@ impl Repository {
             base: self.reference(),
             branch: self.branch.clone(),
             refspec: None,
-            path: None,
-            select: files::is_of_interest,
             author: self.author.clone(),
             signing: self.signing.clone(),
             options: Vec::new(),
