@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Get(commands::get::Args),
     /// Install the controllers and the webhook in the cluster, or print their manifests
     Install(Box<commands::install::Args>),
+    /// Show what would be selected or changed, without changing anything
+    #[command(subcommand)]
+    Preview(commands::preview::Preview),
     /// Ask for a reconciliation now and wait for its outcome
     #[command(subcommand)]
     Reconcile(commands::reconcile::Reconcile),
@@ -91,11 +94,12 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Prints help to standard output, or the mistake to standard error, and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    /// Prints help to standard output, or the mistake to standard error, and gives the exit code:
+    /// that of a mistake is 2 where 1 is an answer.
+    pub(crate) fn report(self, is_preview: bool) -> ExitCode {
         if !self.is_help {
             output::failure(&self.text);
-            return ExitCode::FAILURE;
+            return ExitCode::from(if is_preview { 2 } else { 1 });
         }
         match output::data(&self.text) {
             Err(error) if !error.is_broken_pipe() => ExitCode::FAILURE,
@@ -116,6 +120,12 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
         .try_get_matches_from_mut(args)
         .map_err(|error| stop(&error, &tree))?;
     Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &tree))
+}
+
+/// Whether `preview` was typed, however wrong the rest is.
+pub(crate) fn is_preview(args: &[OsString]) -> bool {
+    let matches = command().ignore_errors(true).try_get_matches_from_mut(args);
+    matches.is_ok_and(|matches| matches.subcommand_name() == Some("preview"))
 }
 
 /// The global flags among words that need not make a complete command; used by completion.

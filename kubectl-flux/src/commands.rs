@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod install;
+pub(crate) mod preview;
 pub(crate) mod reconcile;
 pub(crate) mod resume;
 pub(crate) mod stats;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Export(what) => export::run(what, &context),
         Command::Get(get) => get::run(get, &context),
         Command::Install(args) => install::run(&args, &context),
+        Command::Preview(preview) => preview::run(&preview, &context),
         Command::Reconcile(what) => reconcile::run(what, &context),
         Command::Resume(what) => resume::run(what, &context),
         Command::Stats(args) => stats::run(&args, &context),

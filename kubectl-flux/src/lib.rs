@@ -20,29 +20,33 @@ mod kind;
 mod output;
 mod wait;
 
+use error::Error;
+
 /// Version of this program, with the `v` that Flux puts before it.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 /// Runs the program with the given arguments, the first being the name it was called by.
 ///
 /// Data goes to standard output, everything said to the person to standard error. The code is 0
-/// on success and 1 on any failure, as with Flux.
+/// on success and 1 on any failure, as with Flux; `preview` keeps 1 for its answers and ends with
+/// 2 when it has none.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let outcome = match complete::words(&args) {
         Some(words) => complete::run(&words),
         None => match cli::parse(&args) {
             Ok(cli) => commands::run(cli),
-            Err(stop) => return stop.report(),
+            Err(stop) => return stop.report(cli::is_preview(&args)),
         },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough: that is no failure of ours.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(Error::Answer) => ExitCode::FAILURE,
         Err(error) => {
             output::failure(&error);
-            ExitCode::FAILURE
+            ExitCode::from(error.code())
         }
     }
 }
