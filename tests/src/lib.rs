@@ -1,10 +1,12 @@
 //! What the tests of the whole system stand on: a throw-away control plane with a Git server and
 //! an image registry ([`sandbox`]), and the product's own programs running in it ([`env`]); and
-//! the images of those programs ([`image`]), from which pods run and releases are made.
+//! the images of those programs ([`image`]), from which pods run and releases ([`release`]) are
+//! made.
 //!
 //! Nothing here is part of the product.
 
 pub mod env;
 pub mod image;
+pub mod release;
 pub mod sandbox;
 pub mod tutorial;

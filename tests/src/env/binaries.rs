@@ -87,7 +87,7 @@ impl Binaries {
 /// cargo as a person would call it. `cargo run` and `cargo test` tell programs about the package
 /// that they belong to; build scripts (ring's) that look at the same variables would run again,
 /// and everything above them would be compiled again.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(is_about_a_package) {

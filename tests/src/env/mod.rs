@@ -29,6 +29,7 @@ use kube::{
 use tokio::sync::OnceCell;
 
 pub use binaries::Binaries;
+pub(crate) use binaries::cargo;
 pub use kubectl::Output;
 
 use crate::sandbox::{

@@ -37,13 +37,21 @@ pub fn pack(images: &[(&str, &Image)]) -> Result<Vec<u8>> {
 
 fn entry(name: &str, image: &Image) -> Value {
     let mut descriptor = image.manifest_descriptor();
-    let tag = name.rsplit_once(':').map_or(name, |(_, tag)| tag);
     descriptor["annotations"] = json!({
-        // What skopeo and podman call it, and containerd's complete name.
-        "org.opencontainers.image.ref.name": tag,
-        "io.containerd.image.name": name,
+        // By which skopeo picks one of several, and under which containerd stores it.
+        "org.opencontainers.image.ref.name": name,
+        "io.containerd.image.name": complete(name),
     });
     descriptor
+}
+
+/// A name with its registry: without one it is Docker Hub's, as all runtimes read it.
+fn complete(name: &str) -> String {
+    match name.split_once('/') {
+        None => format!("docker.io/library/{name}"),
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+    }
 }
 
 fn docker(name: &str, image: &Image) -> Value {
@@ -115,7 +123,7 @@ mod tests {
         );
         assert_eq!(
             first["annotations"]["org.opencontainers.image.ref.name"],
-            "v1"
+            "r.example/one:v1"
         );
         let manifest = &files[&blob(two.digest())];
         let manifest: Value = serde_json::from_slice(manifest).unwrap();
@@ -127,5 +135,18 @@ mod tests {
         let config: Value = serde_json::from_slice(&files[config]).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"][0], two.layers()[0].diff_id());
         assert!(files.contains_key(docker[1]["Layers"][0].as_str().unwrap()));
+    }
+
+    #[test]
+    fn names_without_a_registry_are_those_of_docker_hub() {
+        for (name, expected) in [
+            ("sync-operator:v1", "docker.io/library/sync-operator:v1"),
+            ("team/x:v1", "docker.io/team/x:v1"),
+            ("localhost/x:v1", "localhost/x:v1"),
+            ("localhost:5000/x:v1", "localhost:5000/x:v1"),
+            ("r.example/team/x:v1", "r.example/team/x:v1"),
+        ] {
+            assert_eq!(complete(name), expected);
+        }
     }
 }

@@ -13,6 +13,7 @@ use flux_tests::{
         Compression, Image, digest,
         product::{self, HOST_AUTHORITIES, Parts},
     },
+    release::{Programs, sbom},
     sandbox::{
         Options, Sandbox,
         programs::{Program, Search},
@@ -92,6 +93,44 @@ fn run_inside(root: &Path, program: &str, argument: &str) -> String {
         .unwrap();
     assert!(output.status.success(), "{program}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn bills_of_materials_list_what_is_in_each_program_and_nothing_else() {
+    let binaries = Binaries::build().unwrap();
+    let programs = Search::new(None).require(&[Program::Kustomize]).unwrap();
+    let programs = Programs {
+        operator: binaries.operator,
+        webhook: binaries.webhook,
+        plugin: binaries.plugin,
+        kustomize: programs.path(Program::Kustomize).unwrap().clone(),
+    };
+    let bills: BTreeMap<&str, Value> = sbom::all(&programs).unwrap().into_iter().collect();
+    let has = |bill: &str, start: &str| {
+        let components = bills[bill]["components"].as_array().unwrap();
+        components
+            .iter()
+            .any(|one| one["bom-ref"].as_str().unwrap().starts_with(start))
+    };
+    let both = [product::SYNC_OPERATOR, product::ADMISSION_WEBHOOK];
+    for bill in both {
+        for component in ["pkg:cargo/ring@", "pkg:generic/rust-std@", "/lib"] {
+            assert!(has(bill, component), "{component} in {bill}");
+        }
+    }
+    let [operator, webhook] = both;
+    for component in [
+        "pkg:generic/libgit2@1.",
+        "pkg:generic/zlib@1.",
+        "pkg:golang/sigs.k8s.io/kustomize/kustomize/v5@v5.",
+        "pkg:golang/std@1.",
+    ] {
+        assert!(has(operator, component), "{component}");
+        assert!(!has(webhook, component), "{component}");
+    }
+    // Macros run in the compiler, and are in no program.
+    assert!(!has(operator, "pkg:cargo/syn@"));
+    assert!(has("kubectl-flux", "pkg:cargo/clap@"));
 }
 
 #[tokio::test]

@@ -117,6 +117,15 @@ impl Search {
         Self { folders, cache }
     }
 
+    /// The cache of this user alone: what was built from the pinned module.
+    pub fn built_only() -> Self {
+        let cache = paths::cache().join(build::key());
+        Self {
+            folders: vec![cache.clone()],
+            cache,
+        }
+    }
+
     /// The program, if it is somewhere already.
     pub fn find(&self, program: Program) -> Option<PathBuf> {
         paths::find_executable(program.name(), self.folders.iter().cloned())
