@@ -169,7 +169,10 @@ async fn the_same_as_kustomize() {
                 .map(|object| object.value)
                 .collect::<Vec<_>>()
         };
-        match (native::build(&files, directory), expect) {
+        match (
+            native::build(&files, directory, &crate::Decryption::Refuse),
+            expect,
+        ) {
             (Ok(Native::Objects(objects)), Expect::Same) => {
                 assert!(
                     objects.iter().all(|object| object.origin.is_some()),
@@ -323,7 +326,7 @@ async fn slow_programs_are_ended() {
 }
 
 #[tokio::test]
-async fn steps_that_are_not_written_are_refused() {
+async fn encrypted_objects_are_refused() {
     let options = BuildOptions::default();
     let files =
         layout("== a.yaml\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nsops: {mac: x}\n");
@@ -332,6 +335,6 @@ async fn steps_that_are_not_written_are_refused() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Secret/s (a.yaml:1) is encrypted with SOPS: decryption is not supported yet"
+        "Secret/s (a.yaml:1) is encrypted with SOPS: set spec.decryption"
     );
 }

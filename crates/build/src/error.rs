@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::Origin;
+use crate::sops::SopsError;
 use crate::substitute::{self, Unsubstituted};
 
 /// A build that did not succeed.
@@ -115,13 +116,23 @@ pub enum BuildError {
     Copy(#[source] std::io::Error),
     /// An object is encrypted.
     #[error(
-        "{object}{} is encrypted with SOPS: decryption is not supported yet", at(.origin)
+        "{object}{} is encrypted with SOPS: {advice}", at(.origin)
     )]
     Encrypted {
         /// `Kind/namespace/name`.
         object: String,
         /// Where it is written.
         origin: Option<Origin>,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A content could not be decrypted. The first words are Flux's.
+    #[error("decryption failed for {what}: {source}")]
+    Decryption {
+        /// The file, and the objects in it where their names are readable.
+        what: String,
+        /// Why.
+        source: SopsError,
     },
     /// A variable has a name that no text can use.
     #[error(

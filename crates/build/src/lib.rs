@@ -3,7 +3,7 @@
 //! A Kustomization names a directory of a source. [`build`] turns it into objects:
 //!
 //! ```text
-//! directory ─> build ─> substitute ─> common metadata ─> objects
+//! directory ─> decrypt ─> build ─> substitute ─> common metadata ─> objects
 //! ```
 //!
 //! A directory without a kustomization file, and one whose kustomization file only lists
@@ -12,15 +12,16 @@
 //! private copy of what it needs. Wherever the in-process build is not certain to give the same
 //! objects in the same order, it steps back for the program; a differential test compares the two.
 //!
-//! Decryption is not written yet: an encrypted object is an error, never applied as it is.
-//!
 //! Ownership labels, ordering for the apply and everything else about a cluster is not here.
 
 mod backrefs;
+mod decryption;
 mod dialect;
 #[cfg(test)]
 mod differential;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod identity;
 mod kustomization;
 mod manifest;
@@ -30,6 +31,7 @@ pub mod overlay;
 mod paths;
 mod program;
 mod references;
+mod sops;
 mod substitute;
 
 use std::collections::BTreeMap;
@@ -42,8 +44,10 @@ use flux_api::kustomize::KustomizationSpec;
 use serde_json::Value;
 use tracing::debug;
 
+pub use decryption::Decryption;
 pub use error::BuildError;
 pub use flux_lang::envsubst::Unset;
+pub use sops::{Keys, SopsError};
 pub use substitute::{Unsubstituted, Variables};
 
 use native::Native;
@@ -91,6 +95,8 @@ pub struct BuildOptions {
     pub substitute_from: Vec<Variables>,
     /// What happens to variables that are not set.
     pub unset: Unset,
+    /// What happens to encrypted content.
+    pub decryption: Decryption,
 }
 
 impl Default for BuildOptions {
@@ -101,6 +107,7 @@ impl Default for BuildOptions {
             timeout: Duration::from_secs(120),
             substitute_from: Vec::new(),
             unset: Unset::Error,
+            decryption: Decryption::Refuse,
         }
     }
 }
@@ -124,7 +131,7 @@ pub async fn build(
     let why = if let Some(field) = overlay::first_field(spec) {
         format!("spec.{field} is set")
     } else {
-        match native::build(files, &directory)? {
+        match native::build(files, &directory, &options.decryption)? {
             Native::Objects(objects) => return finish(objects, files, spec, options),
             Native::Program(why) => why,
         }
@@ -141,14 +148,7 @@ fn finish(
     spec: &KustomizationSpec,
     options: &BuildOptions,
 ) -> Result<Vec<Object>, BuildError> {
-    for object in &objects {
-        if manifest::is_encrypted(&object.value) {
-            return Err(BuildError::Encrypted {
-                object: manifest::describe(&object.value),
-                origin: object.origin.clone(),
-            });
-        }
-    }
+    options.decryption.after(&mut objects)?;
     substitute::all(
         &mut objects,
         files,

@@ -1,9 +1,10 @@
 //! Building in process: plain directories, and kustomization files that only list resources.
 
+use crate::decryption::Role;
 use crate::dialect;
 use crate::identity::Seen;
 use crate::kustomization::{self, Listing};
-use crate::{BuildError, Files, Object, backrefs, manifest, order, paths};
+use crate::{BuildError, Decryption, Files, Object, backrefs, manifest, order, paths};
 
 /// Deepest chain of kustomization files that name each other.
 const MAX_DEPTH: usize = 64;
@@ -33,9 +34,14 @@ pub(crate) enum Entry {
 ///
 /// # Errors
 /// What is wrong with the source, as far as it is certain that kustomize would refuse it, too.
-pub(crate) fn build(files: &Files, directory: &str) -> Result<Native, BuildError> {
+pub(crate) fn build(
+    files: &Files,
+    directory: &str,
+    decryption: &Decryption,
+) -> Result<Native, BuildError> {
     let mut builder = Builder {
         files,
+        decryption,
         objects: Vec::new(),
         seen: Seen::default(),
         visits: 0,
@@ -102,6 +108,7 @@ impl From<BuildError> for Stop {
 
 struct Builder<'a> {
     files: &'a Files,
+    decryption: &'a Decryption,
     objects: Vec<Object>,
     seen: Seen,
     visits: usize,
@@ -123,9 +130,10 @@ impl Builder<'_> {
     }
 
     fn file(&mut self, file: &str) -> Result<(), Stop> {
-        let content = self.files.get(file).map(AsRef::as_ref).unwrap_or_default();
-        let objects = manifest::objects(file, content)?;
-        if let Some((line, scalar)) = dialect::read_otherwise(content) {
+        let content = self.files.get(file).cloned().unwrap_or_default();
+        let content = self.decryption.before(file, &content, Role::Manifests)?;
+        let objects = manifest::objects(file, &content)?;
+        if let Some((line, scalar)) = dialect::read_otherwise(&content) {
             return Err(Stop::Program(format!(
                 "{file}:{line} has {scalar} without quotes"
             )));
@@ -301,7 +309,13 @@ mod tests {
                 ("plain/x.txt", ""),
                 ("empty/kustomization.yaml", ""),
             ]);
-            assert_eq!(build(&files, "k").err().unwrap().to_string(), text);
+            assert_eq!(
+                build(&files, "k", &Decryption::Refuse)
+                    .err()
+                    .unwrap()
+                    .to_string(),
+                text
+            );
         }
     }
 
@@ -310,7 +324,10 @@ mod tests {
         let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
         let files = files(&[("a.yaml", map), ("b/c.yaml", &format!("# b\n{map}"))]);
         assert_eq!(
-            build(&files, "").err().unwrap().to_string(),
+            build(&files, "", &Decryption::Refuse)
+                .err()
+                .unwrap()
+                .to_string(),
             "ConfigMap/a is defined twice, at a.yaml:1 and b/c.yaml:2: remove one of them"
         );
     }
@@ -329,7 +346,10 @@ mod tests {
             .into_iter()
             .map(|(path, text)| (path, text.into()))
             .collect();
-        let error = build(&files, "0").err().unwrap().to_string();
+        let error = build(&files, "0", &Decryption::Refuse)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("too deeply or too often"), "{error}");
     }
 
@@ -338,9 +358,9 @@ mod tests {
         #[test]
         fn any_content_ends_without_panic(text in "[a-z:\\- \\n\\[\\]{}&*./]{0,60}") {
             let files = files(&[("kustomization.yaml", &text), ("a.yaml", &text)]);
-            let _ = build(&files, "");
+            let _ = build(&files, "", &Decryption::Refuse);
             let files = self::files(&[("a.yaml", &text)]);
-            let _ = build(&files, "");
+            let _ = build(&files, "", &Decryption::Refuse);
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
+use crate::decryption::{Decryption, Role};
 use crate::kustomization::{self, Kustomization, NAMES};
 use crate::native::{Entry, walk};
 use crate::references::{Inputs, inputs};
@@ -50,7 +51,7 @@ pub(crate) async fn build(
         .prefix("flux-build-")
         .tempdir()
         .map_err(BuildError::Copy)?;
-    let copies = copies(files, directory, &root, &needed);
+    let copies = copies(files, directory, &root, &needed, &options.decryption)?;
     let place = folder.path().to_owned();
     tokio::task::spawn_blocking(move || write(&place, copies))
         .await
@@ -115,7 +116,8 @@ fn copies(
     directory: &str,
     root: &Kustomization,
     needed: &Inputs,
-) -> Vec<(String, bytes::Bytes)> {
+    decryption: &Decryption,
+) -> Result<Vec<(String, bytes::Bytes)>, BuildError> {
     let own = NAMES.map(|name| paths::child(directory, name));
     let inside = needed
         .directories
@@ -129,14 +131,17 @@ fn copies(
     let mut copies: Vec<(String, bytes::Bytes)> = inside
         .chain(outside)
         .filter(|(path, _)| paths::is_plain(path) && !own.iter().any(|name| name == path))
-        .map(|(path, content)| (path.to_owned(), content.clone()))
-        .collect();
+        .map(|(path, content)| {
+            let role = needed.roles.get(path).copied().unwrap_or(Role::Other);
+            Ok((path.to_owned(), decryption.before(path, content, role)?))
+        })
+        .collect::<Result<_, BuildError>>()?;
     copies.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
     copies.dedup_by(|(left, _), (right, _)| left == right);
     // JSON is YAML.
     let text = Value::Object(root.fields.clone()).to_string();
     copies.push((paths::child(directory, NAMES[0]), text.into()));
-    copies
+    Ok(copies)
 }
 
 fn write(folder: &Path, copies: Vec<(String, bytes::Bytes)>) -> std::io::Result<()> {
@@ -253,6 +258,8 @@ fn environment(folder: &Path, remote: bool) -> Vec<(&'static str, OsString)> {
         ("HOME", folder.join("home").into()),
         ("XDG_CONFIG_HOME", folder.join("home").into()),
         ("TMPDIR", folder.join("tmp").into()),
+        // The program collects garbage more often before it grows beyond this.
+        ("GOMEMLIMIT", "512MiB".into()),
     ];
     if remote {
         const PASSED_ON: [&str; 8] = [

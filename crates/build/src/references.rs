@@ -5,16 +5,19 @@
 //! unless allowed, and what remains is the list of what has to be copied. Whenever every file
 //! lies below the directory that names it, the program runs with its own restriction on top.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flux_lang::yaml;
 use serde_json::{Map, Value};
 
+use crate::decryption::Role;
 use crate::kustomization::{self, Kustomization, fold, texts};
 use crate::{BuildError, Files, paths};
 
 /// Kustomization files followed, each once.
 const MAX_DIRECTORIES: usize = 10_000;
+/// Kustomization files that the program would read, each time they are named.
+const MAX_VISITS: usize = 10_000;
 
 /// Keys below which file names stand, in kustomization files and in the configurations of
 /// built-in generators and transformers; upper case.
@@ -51,6 +54,8 @@ pub(crate) struct Inputs {
     pub(crate) directories: BTreeSet<String>,
     /// Files outside of them.
     pub(crate) files: BTreeSet<String>,
+    /// What named files are for, where it is known.
+    pub(crate) roles: BTreeMap<String, Role>,
     /// Whether a kustomization file names files that are not below its own directory.
     pub(crate) needs_parents: bool,
     /// Whether there is something that must run under the program's own restriction.
@@ -73,6 +78,7 @@ pub(crate) fn inputs(
         files,
         remote_bases,
         inputs: Inputs::default(),
+        named: BTreeMap::new(),
         queue: Vec::new(),
         queued: BTreeSet::new(),
     };
@@ -82,6 +88,7 @@ pub(crate) fn inputs(
             directory,
             file: &root.file,
             plugin: false,
+            role: Role::Other,
         },
         &root.fields,
     )?;
@@ -97,11 +104,40 @@ pub(crate) fn inputs(
                 directory: &directory,
                 file: &kustomization.file,
                 plugin,
+                role: Role::Other,
             };
             scan.kustomization(&place, &kustomization.fields)?;
         }
     }
+    check_visits(directory, &scan.named).map_err(|()| BuildError::Kustomization {
+        file: root.file.clone(),
+        problem: format!(
+            "kustomization files name each other too often (more than {MAX_VISITS} times in all), or \
+             in a circle"
+        ),
+    })?;
     Ok(scan.inputs)
+}
+
+/// The program builds a directory anew each time it is named: ten files that name each other twice
+/// are a thousand builds.
+fn check_visits(directory: &str, named: &BTreeMap<String, Vec<String>>) -> Result<(), ()> {
+    let mut open = vec![directory];
+    let mut visits = 0;
+    while let Some(directory) = open.pop() {
+        visits += 1;
+        if visits > MAX_VISITS {
+            return Err(());
+        }
+        open.extend(
+            named
+                .get(directory)
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        );
+    }
+    Ok(())
 }
 
 /// The kustomization file that names something.
@@ -111,12 +147,16 @@ struct Place<'a> {
     file: &'a str,
     /// Whether it is read as a configuration of generators or transformers.
     plugin: bool,
+    /// What the field at hand names files for.
+    role: Role,
 }
 
 struct Scan<'a> {
     files: &'a Files,
     remote_bases: bool,
     inputs: Inputs,
+    /// Which directories a directory's kustomization file names, as often as it does.
+    named: BTreeMap<String, Vec<String>>,
     /// Directories to read, and whether as configurations of plugins.
     queue: Vec<(String, bool)>,
     queued: BTreeSet<(String, bool)>,
@@ -129,6 +169,14 @@ impl Scan<'_> {
         fields: &Map<String, Value>,
     ) -> Result<(), BuildError> {
         for (field, value) in fields {
+            let role = match field.as_str() {
+                "resources" | "patches" | "patchesStrategicMerge" | "patchesJson6902" => {
+                    Role::Manifests
+                }
+                "secretGenerator" => Role::Secret,
+                _ => Role::Other,
+            };
+            let place = &Place { role, ..*place };
             match field.as_str() {
                 "resources"
                 | "bases"
@@ -212,6 +260,9 @@ impl Scan<'_> {
         if let Some(content) = self.files.get(&path) {
             let content = content.clone();
             self.inputs.needs_parents |= !paths::is_within(&path, place.directory);
+            if place.role != Role::Other && !place.plugin {
+                self.inputs.roles.insert(path.clone(), place.role);
+            }
             self.inputs.files.insert(path);
             return if place.plugin {
                 self.configuration(place, &content)
@@ -221,6 +272,8 @@ impl Scan<'_> {
         }
         if paths::is_directory(self.files, &path) {
             self.inputs.directories.insert(path.clone());
+            let named = self.named.entry(place.directory.to_owned());
+            named.or_default().push(path.clone());
             if self.queued.insert((path.clone(), place.plugin)) {
                 self.queue.push((path, place.plugin));
             }

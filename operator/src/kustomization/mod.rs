@@ -21,6 +21,7 @@ use run::Run;
 
 pub mod claims;
 mod cycles;
+mod decryption;
 pub mod dependencies;
 pub mod drift;
 pub mod finalize;

@@ -186,6 +186,7 @@ impl<'a> Run<'a> {
             timeout: timeout(self.object),
             substitute_from: self.variables().await?,
             unset: self.context.args.unset(),
+            decryption: self.decryption().await?,
         };
         let path = spec.path.as_deref().unwrap_or("./");
         let objects = flux_build::build(&files, path, spec, &self.key.namespace, &options)

@@ -15,7 +15,6 @@ pub fn check(spec: &KustomizationSpec) -> Result<(), Verdict> {
     check_duration("retryInterval", spec.retry_interval.as_ref())?;
     check_duration("timeout", spec.timeout.as_ref())?;
     let asked = [
-        (spec.decryption.is_some(), "decryption"),
         (spec.kube_config.is_some(), "kubeConfig"),
         (spec.service_account_name.is_some(), "serviceAccountName"),
         (!spec.health_check_exprs.is_empty(), "healthCheckExprs"),

@@ -4,12 +4,14 @@
 //!
 //! - [`read`]: text to JSON values;
 //! - [`to_string`]: a JSON value to the bytes that `sigs.k8s.io/yaml` writes;
+//! - [`leaves`]: scalar values in the order of the text;
 //! - [`annotations`] and [`scalars`]: where values stand in a text and which comment is theirs.
 //!
 //! This is the only module that knows a YAML parser. Typed files of our own may use serde.
 
 mod comments;
 mod emit;
+mod leaves;
 mod read;
 mod resolve;
 mod scalar_style;
@@ -22,6 +24,7 @@ use std::ops::Range;
 
 pub use comments::{annotations, scalars};
 pub use emit::to_string;
+pub use leaves::{Leaf, leaves};
 pub use read::read;
 
 /// One document of a YAML stream.

@@ -1,0 +1,176 @@
+//! `spec.decryption`: which content is decrypted, and when.
+//!
+//! Files of manifests, patches and the inputs of `secretGenerator` are decrypted before the build,
+//! in memory or in the private copy for the program, never in the source. Inputs of other
+//! generators stay as they are: what is secret must not end in a ConfigMap. After the build the
+//! files within Secrets follow, and nothing may be left encrypted.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::sops::{self, Keys};
+use crate::{BuildError, Object, manifest};
+
+/// What stands in the place of a secret that is not shown.
+const MASK: &str = "**SOPS**";
+
+/// What is done about encrypted content.
+#[derive(Clone, Debug, Default)]
+pub enum Decryption {
+    /// It is an error: `spec.decryption` is not set.
+    #[default]
+    Refuse,
+    /// It is decrypted.
+    Keys(Arc<Keys>),
+    /// It is replaced by `**SOPS**`, to look at a build without its secrets.
+    Mask,
+}
+
+/// What a build reads a file for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Objects, or patches of objects.
+    Manifests,
+    /// A file for a Secret.
+    Secret,
+    /// Anything else, which is never decrypted.
+    Other,
+}
+
+impl Decryption {
+    /// The content of a file as the build is to see it.
+    ///
+    /// # Errors
+    /// [`BuildError::Decryption`].
+    pub(crate) fn before(
+        &self,
+        file: &str,
+        content: &Bytes,
+        role: Role,
+    ) -> Result<Bytes, BuildError> {
+        let Self::Keys(keys) = self else {
+            return Ok(content.clone());
+        };
+        if role == Role::Other || !sops::may_be_encrypted(content) {
+            return Ok(content.clone());
+        }
+        let decrypted = match role {
+            Role::Manifests => sops::manifests(content, keys),
+            _ => sops::file(content, file, keys),
+        };
+        let decrypted = decrypted.map_err(|source| BuildError::Decryption {
+            what: format!("'{file}'{}", objects_in(content)),
+            source,
+        })?;
+        Ok(decrypted.map_or_else(|| content.clone(), Bytes::from))
+    }
+
+    /// Sees to what is left in built objects.
+    ///
+    /// # Errors
+    /// [`BuildError::Decryption`], and [`BuildError::Encrypted`] for objects that stayed encrypted.
+    pub(crate) fn after(&self, objects: &mut [Object]) -> Result<(), BuildError> {
+        for object in objects {
+            let name = manifest::describe(&object.value);
+            if manifest::is_encrypted(&object.value) {
+                let advice = match self {
+                    Self::Mask => {
+                        mask_object(&mut object.value);
+                        continue;
+                    }
+                    Self::Refuse => "set spec.decryption",
+                    Self::Keys(_) => "only files of the source are decrypted",
+                };
+                return Err(BuildError::Encrypted {
+                    object: name,
+                    origin: object.origin.clone(),
+                    advice,
+                });
+            }
+            if manifest::text(&object.value, "/kind") == Some("Secret") {
+                self.files_of(&mut object.value, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files in a Secret.
+    fn files_of(&self, secret: &mut Value, name: &str) -> Result<(), BuildError> {
+        let Some(data) = secret.get_mut("data").and_then(Value::as_object_mut) else {
+            return Ok(());
+        };
+        for (key, value) in data {
+            let content = value.as_str().and_then(|text| STANDARD.decode(text).ok());
+            let Some(content) = content.filter(|content| sops::may_be_encrypted(content)) else {
+                continue;
+            };
+            match self {
+                Self::Refuse => {}
+                Self::Mask => *value = json!(STANDARD.encode(MASK)),
+                Self::Keys(keys) => {
+                    let decrypted = sops::file(&content, key, keys);
+                    let decrypted = decrypted.map_err(|source| BuildError::Decryption {
+                        what: format!("'{name}', data.{key}"),
+                        source,
+                    })?;
+                    if let Some(decrypted) = decrypted {
+                        *value = json!(STANDARD.encode(decrypted));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The encrypted objects of a file, where their names are readable.
+fn objects_in(content: &[u8]) -> String {
+    let text = std::str::from_utf8(content).unwrap_or_default();
+    let names: Vec<String> = flux_lang::yaml::read(text)
+        .unwrap_or_default()
+        .iter()
+        .filter(|document| manifest::is_encrypted(&document.value))
+        .filter(|document| {
+            let name = manifest::text(&document.value, "/metadata/name");
+            name.is_some_and(|name| !name.starts_with("ENC["))
+        })
+        .map(|document| manifest::describe(&document.value))
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", names.join(", "))
+    }
+}
+
+/// As Flux's command line shows it: a Secret without its values, anything else without the notes
+/// of SOPS.
+fn mask_object(object: &mut Value) {
+    let is_secret = manifest::text(object, "/kind") == Some("Secret");
+    let is_docker = manifest::text(object, "/type") == Some("kubernetes.io/dockerconfigjson");
+    let mask = if is_docker {
+        json!({ "mask": MASK }).to_string()
+    } else {
+        MASK.to_owned()
+    };
+    let Some(fields) = object.as_object_mut() else {
+        return;
+    };
+    fields.remove("sops");
+    if !is_secret {
+        return;
+    }
+    let fill = |map: &mut Map<String, Value>, text: &str| {
+        map.values_mut().for_each(|value| *value = json!(text));
+    };
+    if let Some(Value::Object(map)) = fields.get_mut("data") {
+        fill(map, &STANDARD.encode(&mask));
+    }
+    if let Some(Value::Object(map)) = fields.get_mut("stringData") {
+        fill(map, &mask);
+    }
+}
