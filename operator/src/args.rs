@@ -69,6 +69,11 @@ pub struct Args {
     #[arg(long)]
     pub cross_namespace_policies: bool,
 
+    /// ServiceAccount as which Kustomizations are applied that name none [default: the operator's
+    /// own rights].
+    #[arg(long, value_name = "NAME")]
+    pub default_service_account: Option<String>,
+
     /// What is logged: trace, debug, info, warn or error.
     #[arg(long, default_value = "info")]
     pub log_level: String,

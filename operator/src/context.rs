@@ -25,6 +25,7 @@ use crate::image_repository::scans::Scans;
 use crate::image_repository::store::TagStore;
 use crate::key::Key;
 use crate::kustomization::health::HealthWaits;
+use crate::kustomization::impersonation::Accounts;
 use crate::kustomization::past::Known;
 use crate::metrics::Metrics;
 use crate::source::Source;
@@ -132,6 +133,8 @@ pub struct Context {
     pub selected: Shared<ImageRef>,
     /// Health waits under way.
     pub health: HealthWaits,
+    /// Who applies for tenants.
+    pub accounts: Accounts,
     /// What is remembered of Kustomizations.
     pub known: Known,
     newest: Mutex<Newest>,
@@ -194,6 +197,7 @@ impl Context {
             markers: Arc::new(Index::new(marker::is_candidate, Content::of)),
             selected: Shared::default(),
             health: HealthWaits::default(),
+            accounts: Accounts::default(),
             known: Known::default(),
             newest: Mutex::default(),
         }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use flux_api::{Kustomization, names};
 use flux_apply::Owner;
 use flux_apply::object;
+use flux_apply::prune::Entry;
 use kube::ResourceExt;
 
 use crate::context::Context;
 use crate::driver::{Controlled, Finalized};
 use crate::events::Event;
 use crate::key::Key;
-use crate::kustomization::{inventory, timeout};
+use crate::kustomization::{impersonation, inventory, timeout};
 
 /// Prunes as `spec.deletionPolicy` asks for it.
 pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finalized {
@@ -46,8 +47,14 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
         }
         return Finalized::Done;
     }
-    let pruned = context
-        .applier
+    if let Some(account) = impersonation::missing_account(object, context).await {
+        return orphaned(object, &account, &obsolete, &owner, context);
+    }
+    let applier = match impersonation::applier(object, context).await {
+        Ok(applier) => applier,
+        Err(error) => return Finalized::Retry(error.to_string()),
+    };
+    let pruned = applier
         .prune(obsolete.clone(), &owner, |id| {
             inventory::claimant(&key, id, context)
         })
@@ -79,7 +86,7 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
             .into_iter()
             .filter(|e| pruned.changes.iter().any(|(id, _)| *id == e.id))
             .collect();
-        return match context.applier.await_gone(&deleted, timeout(object)).await {
+        return match applier.await_gone(&deleted, timeout(object)).await {
             Ok(left) if left.is_empty() => Finalized::Done,
             Ok(left) => {
                 let names: Vec<_> = left.iter().map(object::display).collect();
@@ -87,6 +94,29 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
             }
             Err(error) => Finalized::Retry(error.to_string()),
         };
+    }
+    Finalized::Done
+}
+
+/// Without the account there are no rights to delete with. As in Flux the Kustomization goes and what
+/// it applied stays: a namespace that is being deleted takes the account first.
+fn orphaned(
+    object: &Kustomization,
+    account: &str,
+    entries: &[Entry],
+    owner: &Owner,
+    context: &Arc<Context>,
+) -> Finalized {
+    let message = format!(
+        "ServiceAccount \"{account}\" does not exist: {} objects that were applied as it are not pruned",
+        entries.len()
+    );
+    let event = Event::warning(names::reason::PRUNE_FAILED, message);
+    context
+        .recorder
+        .record(object, Kustomization::CONTROLLER, event);
+    for entry in entries {
+        context.applier.live().release(&entry.id, owner);
     }
     Finalized::Done
 }

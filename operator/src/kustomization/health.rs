@@ -97,7 +97,7 @@ impl Run<'_> {
         let purpose = self.purpose(revision);
         let started = Instant::now();
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
-        let applier = context.applier.clone();
+        let applier = self.applier().await?;
         let task = tokio::spawn(async move {
             let ended = match applier.wait(targets, limit).await {
                 Ok(()) => Ok(started.elapsed()),

@@ -27,6 +27,7 @@ pub mod drift;
 pub mod finalize;
 pub mod health;
 pub mod history;
+pub mod impersonation;
 mod inputs;
 pub mod inventory;
 mod origins;

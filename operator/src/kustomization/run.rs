@@ -220,20 +220,16 @@ impl<'a> Run<'a> {
         };
         let origins = Origins::of(&objects);
         let values = objects.into_iter().map(|o| o.value).collect();
-        let plan = self
-            .context
-            .applier
-            .plan(values, &options)
-            .await
-            .map_err(|error| {
-                self.failed(
-                    reason::RECONCILIATION_FAILED,
-                    format!(
-                        "cannot read which kinds the API server serves: {}",
-                        api_error(&error)
-                    ),
-                )
-            })?;
+        let applier = self.applier().await?;
+        let plan = applier.plan(values, &options).await.map_err(|error| {
+            self.failed(
+                reason::RECONCILIATION_FAILED,
+                format!(
+                    "cannot read which kinds the API server serves: {}",
+                    api_error(&error)
+                ),
+            )
+        })?;
         let before = inventory::entries(&self.status);
         let intended = inventory::union(&plan.inventory(), &before);
         self.write_intended(intended).await?;
@@ -241,7 +237,7 @@ impl<'a> Run<'a> {
         let after = plan.inventory();
         let context = self.context;
         let shared = |id: &ObjectId, owner: &Owner| context.known.claims.has(id, owner, context);
-        let outcome = context.applier.apply(plan, &options, &shared).await;
+        let outcome = applier.apply(plan, &options, &shared).await;
         self.note_changes(&outcome.changes);
         self.note_drifts(&outcome.drifts);
         let (lines, fresh) =
@@ -314,9 +310,8 @@ impl<'a> Run<'a> {
         if obsolete.is_empty() {
             return Ok(());
         }
-        let context = self.context;
-        let pruned = context
-            .applier
+        let (context, applier) = (self.context, self.applier().await?);
+        let pruned = applier
             .prune(obsolete, owner, |id| {
                 inventory::claimant(&self.key, id, context)
             })

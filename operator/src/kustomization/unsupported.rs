@@ -16,7 +16,6 @@ pub fn check(spec: &KustomizationSpec) -> Result<(), Verdict> {
     check_duration("timeout", spec.timeout.as_ref())?;
     let asked = [
         (spec.kube_config.is_some(), "kubeConfig"),
-        (spec.service_account_name.is_some(), "serviceAccountName"),
         (!spec.health_check_exprs.is_empty(), "healthCheckExprs"),
         (!spec.ignore.is_empty(), "ignore"),
         (

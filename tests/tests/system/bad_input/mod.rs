@@ -6,6 +6,7 @@
 //!
 //! [`Env::shared`]: flux_tests::env::Env::shared
 
+mod build_steps;
 mod cluster;
 mod content;
 mod foreign;

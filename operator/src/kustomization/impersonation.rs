@@ -1,0 +1,105 @@
+//! `spec.serviceAccountName`: applying with the rights of a tenant instead of the operator's own.
+//!
+//! A client per account is made once and kept; what kinds the API server has is learned once for
+//! all of them.
+
+use std::collections::HashMap;
+
+use flux_api::Kustomization;
+use flux_api::names::reason;
+use flux_apply::Applier;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, Client, Config, ResourceExt};
+use tokio::sync::Mutex;
+
+use super::run::Run;
+use crate::conclusion::Verdict;
+use crate::context::Context;
+use crate::words::{api_error, chain};
+
+/// Accounts that are kept at once; beyond it all are made anew. A client costs some 100 KiB.
+const MOST: usize = 500;
+
+/// Appliers by user.
+#[derive(Default)]
+pub struct Accounts(Mutex<HashMap<String, Applier>>);
+
+/// Why no client was made for an account.
+#[derive(Debug, thiserror::Error)]
+pub enum ImpersonationError {
+    /// Where the API server is cannot be told any more.
+    #[error("cannot find the API server: {}", chain(.0.as_ref()))]
+    Config(Box<kube::config::InferConfigError>),
+    /// The settings cannot be used.
+    #[error("cannot make a client: {}", api_error(.0))]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl Accounts {
+    /// The applier of a user.
+    async fn applier(&self, user: &str, own: &Applier) -> Result<Applier, ImpersonationError> {
+        let mut known = self.0.lock().await;
+        if let Some(applier) = known.get(user) {
+            return Ok(applier.clone());
+        }
+        let mut config = Config::infer()
+            .await
+            .map_err(|error| ImpersonationError::Config(Box::new(error)))?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        let client = Client::try_from(config)
+            .map_err(|error| ImpersonationError::Client(Box::new(error)))?;
+        let applier = own.with_client(client);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(user.to_owned(), applier.clone());
+        Ok(applier)
+    }
+}
+
+/// The account as which a Kustomization is applied: its own, or the default one.
+pub fn account<'o>(object: &'o Kustomization, context: &'o Context) -> Option<&'o str> {
+    let own = object.spec.service_account_name.as_deref();
+    own.filter(|name| !name.is_empty())
+        .or(context.args.default_service_account.as_deref())
+        .filter(|name| !name.is_empty())
+}
+
+/// What applies, prunes and checks a Kustomization.
+///
+/// # Errors
+/// [`ImpersonationError`].
+pub async fn applier(
+    object: &Kustomization,
+    context: &Context,
+) -> Result<Applier, ImpersonationError> {
+    match account(object, context) {
+        None => Ok(context.applier.clone()),
+        Some(name) => {
+            let namespace = object.namespace().unwrap_or_default();
+            let user = format!("system:serviceaccount:{namespace}:{name}");
+            context.accounts.applier(&user, &context.applier).await
+        }
+    }
+}
+
+/// The account of a Kustomization when it does not exist: nothing can be pruned with its rights.
+/// When that cannot be found out it is taken to exist.
+pub async fn missing_account(object: &Kustomization, context: &Context) -> Option<String> {
+    let name = account(object, context)?;
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<ServiceAccount> = Api::namespaced(context.client.clone(), &namespace);
+    match api.get_opt(name).await {
+        Ok(None) => Some(format!("{namespace}/{name}")),
+        _ => None,
+    }
+}
+
+impl Run<'_> {
+    /// What applies, prunes and checks this Kustomization.
+    pub(super) async fn applier(&self) -> Result<Applier, Verdict> {
+        applier(self.object, self.context)
+            .await
+            .map_err(|error| self.failed(reason::RECONCILIATION_FAILED, error.to_string()))
+    }
+}
