@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// Install from a Git repository, and let the cluster follow it
     #[command(subcommand)]
     Bootstrap(commands::bootstrap::Bootstrap),
+    /// Build what would be applied, from a local folder
+    #[command(subcommand)]
+    Build(commands::build::Build),
     /// Check the cluster: Kubernetes version, controllers, resource definitions
     Check(commands::check::Args),
     /// Print a completion script for a shell
@@ -53,6 +56,8 @@ pub(crate) enum Command {
     /// Delete resources
     #[command(subcommand)]
     Delete(commands::delete::Delete),
+    /// Replace variables in the input by those of the environment
+    Envsubst(commands::envsubst::Args),
     /// Show the events of Flux resources
     Events(commands::events::Args),
     /// Print the manifests of resources in the cluster

@@ -1,10 +1,12 @@
 //! One module per verb: its flags, what it asks the cluster, what it prints.
 
 pub(crate) mod bootstrap;
+pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod envsubst;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod get;
@@ -30,15 +32,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         global, command, ..
     } = cli;
     // Works without a namespace, and must also when it is not usable.
-    if let Command::Completion(args) = &command {
-        return completion::run(args);
+    match &command {
+        Command::Completion(args) => return completion::run(args),
+        Command::Envsubst(args) => return envsubst::run(args),
+        _ => {}
     }
     let context = Context::new(global)?;
     match command {
         Command::Bootstrap(bootstrap) => bootstrap::run(&bootstrap, &context),
+        Command::Build(what) => build::run(&what, &context),
         Command::Check(args) => check::run(&args, &context),
         Command::Create(args) => create::run(*args, &context),
         Command::Delete(what) => delete::run(what, &context),
+        Command::Envsubst(args) => envsubst::run(&args),
         Command::Events(args) => events::run(&args, &context),
         Command::Export(what) => export::run(what, &context),
         Command::Get(get) => get::run(get, &context),
