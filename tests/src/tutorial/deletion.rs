@@ -42,5 +42,8 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
         out.text.split_whitespace().count() == 2,
         &out.text,
     );
+    if walk.has_node() {
+        walk.pods_are_well().await?;
+    }
     Ok(())
 }

@@ -9,6 +9,9 @@ use super::walk::{FLEET, Walk};
 const CONDITION: &str = "kubectl -n flux-system get kustomization flux-system -o jsonpath='{.status.conditions[?(@.type==\"AppliedWithWarnings\")].message}'";
 
 pub(super) async fn run(walk: &mut Walk) -> Result<()> {
+    if walk.has_node() {
+        walk.report.say("Ingresses are served by a real nginx behind a small bridge: a stand-in for ingress-nginx, with its lines for locations and rewrites.");
+    }
     for (title, fixture, rule) in [
         ("The Ingress of the walk", "ingress-verbatim.yaml", "[IN15]"),
         (
@@ -56,6 +59,7 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
             .sh("kubectl flux events --for Kustomization/flux-system --types=Warning")
             .await?;
         walk.report.contains("and in an event", &out.text, rule);
+        walk.ingress_fails().await?;
     }
 
     walk.report.chapter("The form without findings");
@@ -118,5 +122,8 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
         out.text.split_whitespace().count() == 2 && !out.text.contains("nginx-ingress"),
         &out.text,
     );
+    for app in BOTH {
+        walk.ingress_leads_to(app).await?;
+    }
     Ok(())
 }

@@ -12,10 +12,17 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
     };
     let version = walk.time_version().await?;
     let (operator, webhook) = walk.resident_memory();
-    println!(
-        "control plane ready after           {:.1} s",
-        walk.ready_after().as_secs_f64()
-    );
+    let sandbox = match walk.has_node() {
+        true => "cluster with node ready after ",
+        false => "control plane ready after     ",
+    };
+    println!("{sandbox}      {:.1} s", walk.ready_after().as_secs_f64());
+    if let Some(install) = walk.figures.install {
+        println!(
+            "install to all Ready                {:.1} s",
+            install.as_secs_f64()
+        );
+    }
     println!(
         "new tag to both Deployments         {:.2} s",
         walk.figures.new_tag_both.as_secs_f64()

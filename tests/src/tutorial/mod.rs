@@ -1,5 +1,6 @@
-//! The walk of the documentation, played on a real API server, a real Git server over SSH and a
-//! real image registry: every command that a person types, with a check of what it brings about.
+//! The walk of the documentation, played on a real cluster, a real Git server over SSH and a real
+//! image registry: every command that a person types, with a check of what it brings about. Where
+//! no node can run the cluster is a control plane alone, and what needs pods is skipped.
 //!
 //! `docs/tutorial.md` tells the same walk for readers.
 
@@ -9,6 +10,7 @@ mod deletion;
 mod exposition;
 mod figures;
 mod images;
+mod programs;
 mod report;
 mod setup;
 mod shell;
@@ -27,6 +29,9 @@ pub struct Args {
     /// Keeps everything running at the end, to look around; Ctrl-C ends it.
     #[arg(long)]
     pub keep: bool,
+    /// Plays the walk without a node, as where none can run: no pods, no exposition.
+    #[arg(long)]
+    pub no_node: bool,
 }
 
 /// Plays the walk; `true` when every check passed.
@@ -34,14 +39,14 @@ pub struct Args {
 /// # Errors
 /// When the tutorial itself cannot go on, for example because a program is missing.
 pub async fn run(args: &Args) -> Result<bool> {
-    let mut walk = Walk::start().await?;
+    let mut walk = Walk::start(!args.no_node).await?;
     let outcome = play(&mut walk).await;
     if let Err(error) = &outcome {
         walk.report
             .check("the walk goes on", false, &format!("{error:#}"));
     }
     if walk.report.has_failures() {
-        walk.show_logs();
+        walk.show_logs().await?;
     }
     if args.keep {
         walk.wait_for_interrupt().await?;

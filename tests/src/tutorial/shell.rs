@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::sandbox::node::Network;
+
 /// No command of the walk takes anywhere near this long.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -27,6 +29,8 @@ pub(super) struct Shell {
     pub(super) folder: PathBuf,
     /// What they find in their environment.
     pub(super) environment: BTreeMap<String, String>,
+    /// The node's network, if there is a node: a person sits where its names are known.
+    pub(super) network: Option<Network>,
 }
 
 impl Shell {
@@ -35,12 +39,16 @@ impl Shell {
     /// # Errors
     /// When the shell itself cannot be started or the command does not end.
     pub(super) async fn run(&self, command: &str) -> anyhow::Result<Ran> {
-        let mut process = Command::new("sh");
+        let mut process = match &self.network {
+            Some(network) => Command::from(network.inside("sh".as_ref())),
+            None => Command::new("sh"),
+        };
         process
             .arg("-ec")
             // One stream: the order in which a person sees the lines matters more than their origin.
-            .arg(format!("exec 2>&1\n{command}"))
-            .current_dir(&self.folder)
+            // The folder by a variable, because a namespace of mounts is entered at its root.
+            .arg(format!("exec 2>&1\ncd \"$TUTORIAL_FOLDER\"\n{command}"))
+            .env("TUTORIAL_FOLDER", &self.folder)
             .envs(&self.environment)
             .stdin(Stdio::null())
             .kill_on_drop(true);

@@ -121,6 +121,8 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
                 .eq([format!("service/{app}"), format!("deployment.apps/{app}")]),
             &out.text,
         );
+        let image = format!("{}:2.39", walk.image()?);
+        walk.pods_run(app, &image).await?;
     }
     Ok(())
 }

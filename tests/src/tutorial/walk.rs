@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,10 @@ use super::report::Report;
 use super::shell::{Ran, Shell};
 use crate::env::Env;
 use crate::sandbox::git::Access;
-use crate::sandbox::process::{Process, Stop};
-use crate::sandbox::{progress::Step, wait};
+use crate::sandbox::node::{GIT_HOST, REGISTRY_HOST};
+use crate::sandbox::process::Process;
+use crate::sandbox::progress::Step;
+use crate::sandbox::{self, Options};
 
 /// Owner of both repositories, as in the walk.
 const OWNER: &str = "papafrancky";
@@ -28,36 +29,36 @@ pub(super) const APPS: &str = "k8s-kind-apps";
 const IMAGE: &str = "e2e-test-images/agnhost";
 
 /// What the walk waits for takes moments; a loaded machine may take longer.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is measured on the way.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) new_tag_both: Duration,
     pub(super) new_tag: Duration,
+    /// From the install to everything Ready; without a node nothing is installed.
+    pub(super) install: Option<Duration>,
 }
 
 /// The walk's surroundings.
 pub(super) struct Walk {
-    env: Env,
+    pub(super) env: Env,
     pub(super) report: Report,
     pub(super) figures: Figures,
-    shell: Shell,
+    pub(super) shell: Shell,
     clones: PathBuf,
-    operator: Option<Arc<Process>>,
-    webhook: Option<Arc<Process>>,
+    pub(super) operator: Option<Arc<Process>>,
+    pub(super) webhook: Option<Arc<Process>>,
 }
 
 impl Walk {
     /// Starts the sandbox and builds the programs.
-    pub(super) async fn start() -> Result<Self> {
-        let step = Step::start("starting a control plane, a Git server and a registry");
-        let env = Env::start().await?;
-        step.done();
+    pub(super) async fn start(node: bool) -> Result<Self> {
+        let env = surroundings(node).await?;
         env.build_binaries().await?;
-        env.registry()?.seed_agnhost().await?;
+        if env.node().is_err() {
+            env.registry()?.seed_agnhost().await?;
+        }
         let clones = env.sandbox().dir().join("home/code/github");
         std::fs::create_dir_all(&clones)?;
         let mut environment = BTreeMap::new();
@@ -81,6 +82,7 @@ impl Walk {
         let shell = Shell {
             folder: clones.clone(),
             environment,
+            network: env.node().ok().map(|node| node.network().clone()),
         };
         Ok(Self {
             env,
@@ -91,72 +93,6 @@ impl Walk {
             operator: None,
             webhook: None,
         })
-    }
-
-    /// Starts webhook and operator and waits until both are ready.
-    pub(super) async fn start_programs(&mut self) -> Result<()> {
-        let binaries = self.env.build_binaries().await?.clone();
-        let port = wait::free_port()?;
-        let webhook = self.spawn(
-            "webhook",
-            Command::new(&binaries.webhook)
-                .arg(format!("--listen=127.0.0.1:{port}"))
-                .arg(format!("--url=https://127.0.0.1:{port}"))
-                .arg("--remove-configurations-on-exit"),
-        )?;
-        self.report
-            .say("flux-admission-webhook runs, the API server reaches it by URL");
-        let [health, metrics, storage] =
-            [wait::free_port()?, wait::free_port()?, wait::free_port()?];
-        let ca = self.env.sandbox().ca_file();
-        let operator = self.spawn(
-            "operator",
-            Command::new(&binaries.operator)
-                .arg(format!(
-                    "--storage-path={}",
-                    self.env.sandbox().dir().join("data").display()
-                ))
-                .arg(format!("--storage-addr=127.0.0.1:{storage}"))
-                .arg(format!("--health-addr=127.0.0.1:{health}"))
-                .arg(format!("--metrics-addr=127.0.0.1:{metrics}"))
-                // The registry's certificate is signed by the sandbox's own authority.
-                .env("SSL_CERT_FILE", ca),
-        )?;
-        self.report.say("flux-sync-operator runs");
-        let client = reqwest::Client::new();
-        wait::until("the operator", PATIENCE, Some(&operator), async || {
-            let answer = client
-                .get(format!("http://127.0.0.1:{health}/readyz"))
-                .send()
-                .await;
-            match answer {
-                Ok(answer) if answer.status().is_success() => Ok(()),
-                Ok(answer) => Err(answer.status().to_string()),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-        .await?;
-        wait::until("the webhook", PATIENCE, Some(&webhook), async || {
-            let list = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o jsonpath='{.items[*].webhooks[0].clientConfig.caBundle}'";
-            let ran = self.shell.run(list).await.map_err(|error| error.to_string())?;
-            let both = ran.ok && ran.text.split_whitespace().count() == 2;
-            both.then_some(()).ok_or_else(|| format!("configurations: {}", ran.text))
-        })
-        .await?;
-        self.operator = Some(operator);
-        self.webhook = Some(webhook);
-        Ok(())
-    }
-
-    fn spawn(&self, name: &str, command: &mut Command) -> Result<Arc<Process>> {
-        command
-            .envs(self.env.variables()?)
-            .current_dir(self.env.sandbox().dir());
-        Ok(self
-            .env
-            .sandbox()
-            .supervisor()
-            .spawn(name, Stop::Terminate(GRACE), command)?)
     }
 
     /// Makes a repository on the server and clones it.
@@ -175,9 +111,22 @@ impl Walk {
         Ok(())
     }
 
+    /// Whether pods run.
+    pub(super) fn has_node(&self) -> bool {
+        self.env.node().is_ok()
+    }
+
+    /// What URLs of repositories begin with.
+    fn git_prefix(&self) -> Result<String> {
+        Ok(match self.has_node() {
+            true => format!("ssh://{}@{GIT_HOST}/", self.git_user()?),
+            false => self.env.git()?.ssh_prefix(),
+        })
+    }
+
     /// The URL of a repository.
     pub(super) fn ssh_url(&self, repository: &str) -> Result<String> {
-        Ok(self.env.git()?.ssh_url(&format!("{OWNER}/{repository}")))
+        Ok(format!("{}{OWNER}/{repository}.git", self.git_prefix()?))
     }
 
     /// The user part of Git URLs.
@@ -187,7 +136,10 @@ impl Walk {
 
     /// The image without tag.
     pub(super) fn image(&self) -> Result<String> {
-        Ok(self.env.registry()?.image(IMAGE))
+        Ok(match self.has_node() {
+            true => format!("{REGISTRY_HOST}/{IMAGE}"),
+            false => self.env.registry()?.image(IMAGE),
+        })
     }
 
     /// A manifest of the walk; the names of GitHub and the registry are those of the sandbox.
@@ -195,7 +147,7 @@ impl Walk {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/seed");
         let text = std::fs::read_to_string(folder.join(fixture))
             .with_context(|| format!("cannot read the fixture {fixture}"))?;
-        let prefix = self.env.git()?.ssh_prefix();
+        let prefix = self.git_prefix()?;
         Ok(text
             .replace("registry.k8s.io/e2e-test-images/agnhost", &self.image()?)
             .replace("ssh://git@github.com/", &prefix))
@@ -263,6 +215,16 @@ impl Walk {
                 "kubectl -n {namespace} get secret {secret} -o jsonpath='{{.data.identity\\.pub}}' | base64 -d"
             ))
             .await?;
+        self.register_deploy_key(repository, &out.text, write)
+    }
+
+    /// The same for a key that is known.
+    pub(super) fn register_deploy_key(
+        &mut self,
+        repository: &str,
+        public_key: &str,
+        write: bool,
+    ) -> Result<()> {
         let access = if write {
             Access::ReadWrite
         } else {
@@ -271,7 +233,7 @@ impl Walk {
         let repository = format!("{OWNER}/{repository}");
         self.env
             .git()?
-            .add_deploy_key(&repository, out.text.trim(), access)?;
+            .add_deploy_key(&repository, public_key.trim(), access)?;
         let how = if write {
             "with \"Allow write access\""
         } else {
@@ -297,19 +259,6 @@ impl Walk {
         let (holds, text) = self.until(&command, |text| text.contains(part)).await?;
         self.report.check(
             &format!("{kind} {namespace}/{name} says: {part}"),
-            holds,
-            &text,
-        );
-        Ok(())
-    }
-
-    /// Waits until the Deployment of an app has an image, and checks it.
-    pub(super) async fn image_of(&mut self, app: &str, image: &str) -> Result<()> {
-        let command = image_command(app);
-        let (holds, text) = self.until(&command, |text| text == image).await?;
-        self.report.command(&command, &text);
-        self.report.check(
-            &format!("the Deployment of {app} runs {image}"),
             holds,
             &text,
         );
@@ -379,27 +328,9 @@ impl Walk {
         Ok(best)
     }
 
-    /// Resident bytes of operator and webhook.
-    pub(super) fn resident_memory(&self) -> (Option<u64>, Option<u64>) {
-        let of = |process: &Option<Arc<Process>>| process.as_ref()?.id().resident_memory();
-        (of(&self.operator), of(&self.webhook))
-    }
-
     /// How long the control plane took to start.
     pub(super) fn ready_after(&self) -> Duration {
         self.env.sandbox().ready_after()
-    }
-
-    /// Shows what the programs complained about.
-    pub(super) fn show_logs(&self) {
-        for process in [&self.operator, &self.webhook].into_iter().flatten() {
-            println!("{} has these complaints:", process.log().display());
-            let log = process.output();
-            let bad = |line: &&str| line.contains("\"ERROR\"") || line.contains("\"WARN\"");
-            for line in log.lines().filter(bad) {
-                println!("  {line}");
-            }
-        }
     }
 
     /// Says how to look around and waits for Ctrl-C.
@@ -410,27 +341,21 @@ impl Walk {
                 println!("  export {name}={value}");
             }
         }
-        println!("  cd {}\nCtrl-C ends it.", self.clones.display());
+        println!("  cd {}", self.clones.display());
+        if let Ok(node) = self.env.node() {
+            println!(
+                "{} sh   # at the node, where its names and addresses mean something",
+                node.network().enter()
+            );
+        }
+        println!("Ctrl-C ends it.");
         Ok(tokio::signal::ctrl_c().await?)
     }
 
     /// Stops everything, checks that nothing is left, and closes the report.
     pub(super) async fn stop(mut self) -> Result<bool> {
-        for process in [self.operator.take(), self.webhook.take()]
-            .into_iter()
-            .flatten()
-        {
-            process.stop();
-        }
-        let list =
-            "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o name";
-        let out = self.shell.run(list).await?;
         self.report.chapter("Leaving");
-        self.report.check(
-            "the webhook took its configurations with it",
-            out.ok && !out.text.contains("webhook.admissionregistration"),
-            &out.text,
-        );
+        self.stop_programs().await?;
         let record = self.env.sandbox().record();
         let folder = self.env.sandbox().dir().to_owned();
         self.env.stop().await;
@@ -452,7 +377,32 @@ impl Walk {
     }
 }
 
-fn image_command(app: &str) -> String {
+/// A sandbox with a node where that is wanted and possible; else a word on what is left out.
+async fn surroundings(node: bool) -> Result<Env> {
+    let step = Step::start("starting a cluster, a Git server and a registry");
+    let refused = match node {
+        false => "no node is wanted".to_owned(),
+        true => match Env::empty(Options::with_node()).await {
+            Ok(env) => {
+                step.done();
+                return Ok(env);
+            }
+            Err(error) => match error.downcast_ref::<sandbox::Error>() {
+                Some(sandbox::Error::NoNode(_)) => error.to_string(),
+                _ => return Err(error),
+            },
+        },
+    };
+    let env = Env::start().await?;
+    step.done();
+    println!(
+        "{refused}. The walk is played without one: operator and webhook run as processes of this \
+         machine, no pod runs, and no Ingress is served. Steps that need a node are skipped."
+    );
+    Ok(env)
+}
+
+pub(super) fn image_command(app: &str) -> String {
     format!(
         "kubectl -n {app} get deployment {app} -o jsonpath='{{.spec.template.spec.containers[].image}}'"
     )

@@ -67,6 +67,18 @@ pub(in crate::sandbox) fn remove(id: &str) {
     }
 }
 
+/// Ids of all processes in pods of a sandbox.
+pub(super) fn processes(id: &str) -> Vec<i32> {
+    let group = name(id);
+    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            fs::read_to_string(format!("/proc/{pid}/cgroup"))
+                .is_ok_and(|groups| groups.contains(&format!("/{group}/")))
+        })
+        .collect()
+}
+
 /// Removes the groups of sandboxes that are no more; `alive` are the ids of those that are.
 pub(in crate::sandbox) fn sweep(alive: &[String]) {
     for hierarchy in hierarchies() {

@@ -35,7 +35,7 @@ use super::{
     error::Result,
     kubeconfig, paths,
     pki::Authority,
-    process::{Process, Stop, Supervisor},
+    process::{Process, ProcessId, Stop, Supervisor},
     programs::{Program, Programs, debian},
     wait,
 };
@@ -105,6 +105,15 @@ impl Node {
     /// The network that the node is in.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Resident memory in bytes of the first process found in a pod that runs the program `name`.
+    pub fn resident_memory(&self, name: &str) -> Option<u64> {
+        cgroups::processes(&self.supervisor.record().id)
+            .into_iter()
+            .filter_map(ProcessId::of)
+            .find(|process| process.program().as_deref() == Some(name))
+            .and_then(ProcessId::resident_memory)
     }
 
     /// Ends every process of the node at once, as when its power fails, and starts it again. The

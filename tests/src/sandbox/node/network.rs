@@ -95,6 +95,11 @@ impl Network {
         command
     }
 
+    /// The start of a command line that [`Self::inside`] would run, for people to type.
+    pub fn enter(&self) -> String {
+        format!("nsenter --target={} --net --mount", self.holder.id().pid)
+    }
+
     /// A command that runs `program` as a person would who sits at the node: in its network, with
     /// its names. The working folder is `/`.
     pub fn inside(&self, program: &Path) -> Command {

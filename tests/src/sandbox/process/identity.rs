@@ -62,6 +62,12 @@ impl ProcessId {
         true
     }
 
+    /// Name of its executable file.
+    pub fn program(self) -> Option<String> {
+        let path = fs::read_link(format!("/proc/{}/exe", self.pid)).ok()?;
+        Some(path.file_name()?.to_string_lossy().into_owned())
+    }
+
     /// Resident memory in bytes, as `VmRSS` of `/proc/PID/status` says.
     pub fn resident_memory(self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
