@@ -25,6 +25,10 @@ enum Command {
     ///
     /// Standard output carries what to export, so that `eval "$(sandbox up --detach)"` works.
     Up(up::Args),
+    /// Install and build what sandboxes need, without starting one.
+    ///
+    /// The same happens at the first start; alone it is for images of machines, and for CI.
+    Prepare,
     /// Stop sandboxes and clean up after those whose owner was killed.
     Down(select::DownArgs),
     /// List the sandboxes of this user.
@@ -38,6 +42,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(args) if args.detach => detach::run(&args).await,
         Command::Up(args) => up::run(&args).await,
+        Command::Prepare => up::prepare().await,
         Command::Down(args) => select::down(&args).await,
         Command::Status(args) => status::run(&args),
         Command::Kubeconfig(args) => select::kubeconfig(&args),

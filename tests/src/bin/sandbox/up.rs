@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use flux_tests::sandbox::{Options, Sandbox, state::Endpoints};
+use flux_tests::sandbox::{
+    self, Options, Sandbox,
+    programs::{Program, Search},
+    state::Endpoints,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +49,18 @@ impl Args {
             node: self.node,
         }
     }
+}
+
+/// Installs and builds everything, for a node too where this machine can run one.
+pub(crate) async fn prepare() -> Result<()> {
+    sandbox::prepare(&Options::everything()).await?;
+    match sandbox::prepare(&Options::with_node()).await {
+        Err(error @ sandbox::Error::NoNode(_)) => eprintln!("{error}"),
+        outcome => drop(outcome?),
+    }
+    let tools = [Program::Kubectl, Program::Kustomize];
+    tokio::task::spawn_blocking(move || Search::new(None).require(&tools)).await??;
+    Ok(())
 }
 
 /// Starts a sandbox, says where it is, and stops it on Ctrl-C or SIGTERM, also while it starts.
