@@ -181,12 +181,7 @@ impl Walker<'_> {
         let path: Vec<Step> = self.frames.iter().map(Frame::step).collect();
         self.name_object(&path, value);
         let mut scalar = Scalar {
-            style: match style {
-                ScalarStyle::Plain => Style::Plain,
-                ScalarStyle::SingleQuoted => Style::SingleQuoted,
-                ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-                _ => Style::Block,
-            },
+            style: super::places::named(style),
             value: value.to_owned(),
             comment: String::new(),
             line,

@@ -5,13 +5,15 @@
 //! - [`read`]: text to JSON values;
 //! - [`to_string`]: a JSON value to the bytes that `sigs.k8s.io/yaml` writes;
 //! - [`leaves`]: scalar values in the order of the text;
-//! - [`annotations`] and [`scalars`]: where values stand in a text and which comment is theirs.
+//! - [`annotations`] and [`scalars`]: where values stand in a text and which comment is theirs;
+//! - [`places`]: where every node stands, by its pointer.
 //!
 //! This is the only module that knows a YAML parser. Typed files of our own may use serde.
 
 mod comments;
 mod emit;
 mod leaves;
+mod places;
 mod read;
 mod resolve;
 mod scalar_style;
@@ -25,6 +27,7 @@ use std::ops::Range;
 pub use comments::{annotations, scalars};
 pub use emit::to_string;
 pub use leaves::{Leaf, leaves};
+pub use places::{Place, Places, places};
 pub use read::read;
 
 /// One document of a YAML stream.
@@ -34,6 +37,19 @@ pub struct Document {
     pub value: serde_json::Value,
     /// Line of the first content, counted from 1.
     pub line: usize,
+    /// Keys that stand in one mapping more than once; the last one counts.
+    pub repeated: Vec<Repeated>,
+}
+
+/// A key that stands in a mapping again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// The key.
+    pub key: String,
+    /// Line of its later value, counted from 1.
+    pub line: usize,
+    /// Column of its later value in characters, counted from 1.
+    pub column: usize,
 }
 
 /// Why a text is not YAML, or not YAML that JSON can express.
@@ -173,4 +189,18 @@ pub fn needs_quotes(text: &str) -> bool {
     );
     let shape = scalar_style::Shape::of(text);
     !string || !shape.block_plain_allowed || text.contains([',', '[', ']', '{', '}'])
+}
+
+/// The token that carries a text in this notation. Quotes are added only where it would otherwise
+/// be read as something else than a string; a block becomes a quoted text.
+#[must_use]
+pub fn token(value: &str, style: Style) -> String {
+    match style {
+        Style::SingleQuoted if !value.contains(char::is_control) => {
+            format!("'{}'", value.replace('\'', "''"))
+        }
+        Style::Plain if !needs_quotes(value) => value.to_owned(),
+        // JSON is YAML.
+        _ => serde_json::Value::from(value).to_string(),
+    }
 }

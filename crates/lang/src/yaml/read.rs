@@ -7,7 +7,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Number, Value};
 
 use super::resolve::{self, Resolved};
-use super::{Document, YamlError};
+use super::{Document, Repeated, YamlError};
 use crate::gonumber;
 
 /// Reads all documents of a text, by the rules of `sigs.k8s.io/yaml` (kubectl, Flux): YAML 1.1
@@ -48,6 +48,8 @@ enum Frame {
         key: Option<Key>,
         anchor: usize,
         size: u64,
+        /// Whether `<<` brought keys, which may be written again.
+        merged: bool,
     },
 }
 
@@ -72,6 +74,7 @@ struct Builder {
     anchors: HashMap<usize, Node>,
     /// Line of the current document's first node.
     line: usize,
+    repeated: Vec<Repeated>,
     /// Nodes so far in this document, and those among them that aliases brought.
     decoded: u64,
     from_aliases: u64,
@@ -84,6 +87,7 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.anchors.clear();
                 self.line = 0;
+                self.repeated.clear();
                 self.decoded = 0;
                 self.from_aliases = 0;
             }
@@ -119,6 +123,7 @@ impl Builder {
                     key: None,
                     anchor,
                     size: 1,
+                    merged: false,
                 });
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -225,6 +230,7 @@ impl Builder {
                     self.documents.push(Document {
                         value,
                         line: self.line,
+                        repeated: std::mem::take(&mut self.repeated),
                     });
                 }
             }
@@ -232,7 +238,13 @@ impl Builder {
                 items.push(value);
                 *size += nodes;
             }
-            Some(Frame::Mapping { map, key, size, .. }) => {
+            Some(Frame::Mapping {
+                map,
+                key,
+                size,
+                merged,
+                ..
+            }) => {
                 *size += nodes;
                 match key.take() {
                     None => {
@@ -242,9 +254,19 @@ impl Builder {
                         });
                     }
                     Some(Key::Name(name)) => {
+                        if !*merged && map.contains_key(&name) {
+                            self.repeated.push(Repeated {
+                                key: name.clone(),
+                                line: at.line(),
+                                column: at.col() + 1,
+                            });
+                        }
                         map.insert(name, value);
                     }
-                    Some(Key::Merge) => merge(map, value, &role, at)?,
+                    Some(Key::Merge) => {
+                        *merged = true;
+                        merge(map, value, &role, at)?;
+                    }
                 }
             }
         }
