@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::files::{FileRule, RULES};
 use crate::kind::Kind;
 use crate::rule::{Example, Rule};
 
@@ -23,7 +24,43 @@ pub fn markdown() -> String {
             entry(&mut text, rule);
         }
     }
+    text.push_str("\n## Files\n\nWhat `kubectl flux lint` sees in addition.\n");
+    for rule in RULES {
+        file_entry(&mut text, rule);
+    }
     text
+}
+
+/// One rule in words and examples, as Markdown that reads well in a terminal; `None` for an id
+/// that there is not.
+#[must_use]
+pub fn explain(id: &str) -> Option<String> {
+    let mut text = String::new();
+    if let Some(rule) = crate::rule(id) {
+        entry(&mut text, rule);
+    } else {
+        file_entry(&mut text, RULES.iter().find(|rule| rule.id == id)?);
+    }
+    Some(text.trim_start().trim_start_matches("### ").to_owned())
+}
+
+fn file_entry(text: &mut String, rule: &FileRule) {
+    let FileRule {
+        id,
+        title,
+        severity,
+        reason,
+        ..
+    } = rule;
+    let messages: Vec<String> = rule.messages.iter().map(|text| escaped(text)).collect();
+    let _ = write!(
+        text,
+        "\n### {id}: {title}\n\n*{severity}.* {reason}\n\n```yaml\n{}\n```\n\n> {}\n\n\
+         Nothing is said about\n\n```yaml\n{}\n```\n",
+        rule.bad.trim(),
+        messages.join("\n>\n> "),
+        rule.good.trim()
+    );
 }
 
 fn entry(text: &mut String, rule: &Rule) {

@@ -65,18 +65,22 @@ pub(crate) fn check_format(
         Units::UpToHours => "ms, s, m and h",
         Units::UpToMinutes => "ms, s and m",
     };
+    let instead = suggestion(&shown, units);
     report.error(
         pointer,
         format!(
             "{} {} is not a duration. Write numbers with the units {known}{}.",
             crate::finding::dotted(pointer),
             quote(&shown),
-            suggestion(&shown, units).map_or_else(
+            instead.as_deref().map_or_else(
                 || ", such as \"30s\" or \"5m0s\"".to_owned(),
-                |instead| format!(": {}", quote(&instead))
+                |instead| format!(": {}", quote(instead))
             )
         ),
     );
+    if let Some(instead) = instead {
+        report.fix(instead);
+    }
 }
 
 /// Reports an interval of zero, after which a controller never looks again.

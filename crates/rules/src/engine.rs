@@ -20,6 +20,17 @@ pub const SKIP_ANNOTATION: &str = "admission.flux-sync.io/skip";
 /// Objects of kinds without rules and objects that are being deleted get an empty answer.
 #[must_use]
 pub fn review(object: &Value, old: Option<&Value>, context: &Context) -> Review {
+    review_with(object, old, context, |_| {})
+}
+
+/// The same, with what an administrator decided about findings: before the ratchet, which holds
+/// for those decisions as well.
+pub(crate) fn review_with(
+    object: &Value,
+    old: Option<&Value>,
+    context: &Context,
+    decide: impl FnOnce(&mut Vec<Finding>),
+) -> Review {
     let subject = Subject::new(object);
     let Some(kind) = Kind::of(object) else {
         return Review::default();
@@ -50,6 +61,7 @@ pub fn review(object: &Value, old: Option<&Value>, context: &Context) -> Review 
             review.defaults.extend(fill(subject));
         }
     }
+    decide(&mut review.findings);
     if let Some(old) = old {
         ratchet(&mut review.findings, kind, Subject::new(old), context);
     }

@@ -1,10 +1,13 @@
 //! What is known about a cluster besides the object under review.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::subject::Subject;
+use crate::index::Key;
+use crate::kind::Kind;
+use crate::secret::Secret;
 
 /// An answer about the cluster. "Not known" is not "not there": only the latter can be reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,15 @@ impl<T> Fact<T> {
         match self {
             Self::Present(value) => Some(value),
             Self::Unknown | Self::Absent => None,
+        }
+    }
+
+    /// The same answer with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Unknown => Fact::Unknown,
+            Self::Absent => Fact::Absent,
+            Self::Present(value) => Fact::Present(change(value)),
         }
     }
 }
@@ -56,8 +68,40 @@ pub struct Tags {
     pub total: usize,
 }
 
+impl Tags {
+    /// What the status of an ImageRepository says: the alphabetically last ten at most.
+    #[must_use]
+    pub fn scanned(repository: &Value) -> Fact<Self> {
+        crate::objects::scanned_tags(repository)
+    }
+}
+
+/// Kinds without rules of which only the existence matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Other {
+    /// `v1` ConfigMap
+    ConfigMap,
+    /// `v1` ServiceAccount
+    ServiceAccount,
+}
+
+impl Other {
+    /// The name as manifests write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::ServiceAccount => "ServiceAccount",
+        }
+    }
+}
+
 /// Questions that rules ask about a cluster. Every answer may be [`Fact::Unknown`], and is unless
 /// an implementation says otherwise.
+///
+/// Rules ask about the object's own namespace and about what the object names explicitly, never
+/// for lists across namespaces: an answer to a forged review must not tell what its sender could
+/// not see.
 pub trait Facts: Send + Sync {
     /// All IngressClasses.
     fn ingress_classes(&self) -> Fact<Vec<IngressClass>> {
@@ -75,146 +119,43 @@ pub trait Facts: Send + Sync {
         Fact::Unknown
     }
 
-    /// Whether a Secret exists.
-    fn secret(&self, _namespace: &str, _name: &str) -> Fact<()> {
+    /// A Secret, as far as somebody may know it.
+    fn secret(&self, _namespace: &str, _name: &str) -> Fact<Secret> {
         Fact::Unknown
     }
+
+    /// Whether an object without rules exists.
+    fn exists(&self, _other: Other, _namespace: &str, _name: &str) -> Fact<()> {
+        Fact::Unknown
+    }
+
+    /// The labels of a namespace.
+    fn namespace(&self, _name: &str) -> Fact<BTreeMap<String, String>> {
+        Fact::Unknown
+    }
+
+    /// An object of a kind with rules.
+    fn object(&self, _kind: Kind, _namespace: &str, _name: &str) -> Fact<Arc<Value>> {
+        Fact::Unknown
+    }
+
+    /// Some objects of a kind that have this key: [`LISTED`] at most.
+    fn indexed(&self, _kind: Kind, _key: Key) -> Fact<Vec<Arc<Value>>> {
+        Fact::Unknown
+    }
+
+    /// Whether these are files, which name objects that a cluster may have already.
+    fn is_files(&self) -> bool {
+        false
+    }
 }
+
+/// How many objects [`Facts::indexed`] gives at most: an answer must not take longer because a
+/// cluster is large.
+pub const LISTED: usize = 32;
 
 /// Nothing is known: rules speak about the object alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nothing;
 
 impl Facts for Nothing {}
-
-/// Facts from a set of objects: the manifests of a folder, or a list asked from a cluster.
-#[derive(Clone, Debug)]
-pub struct Objects {
-    objects: BTreeMap<(String, String, String), Value>,
-    complete: bool,
-}
-
-impl Objects {
-    /// These objects are all there are: what is not among them does not exist.
-    pub fn complete(objects: impl IntoIterator<Item = Value>) -> Self {
-        Self::new(objects, true)
-    }
-
-    /// There may be others: what is not among them is unknown.
-    pub fn partial(objects: impl IntoIterator<Item = Value>) -> Self {
-        Self::new(objects, false)
-    }
-
-    fn new(objects: impl IntoIterator<Item = Value>, complete: bool) -> Self {
-        let key = |object: &Value| {
-            let subject = Subject::new(object);
-            let kind = object
-                .get("kind")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            // An IngressClass has no namespace; nobody asks for one either.
-            (
-                kind.to_owned(),
-                subject.namespace().to_owned(),
-                subject.name().to_owned(),
-            )
-        };
-        let objects = objects
-            .into_iter()
-            .map(|object| (key(&object), object))
-            .collect();
-        Self { objects, complete }
-    }
-
-    fn missing<T>(&self) -> Fact<T> {
-        if self.complete {
-            Fact::Absent
-        } else {
-            Fact::Unknown
-        }
-    }
-
-    fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
-        self.objects
-            .get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
-    }
-}
-
-impl Facts for Objects {
-    fn ingress_classes(&self) -> Fact<Vec<IngressClass>> {
-        let classes: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|((kind, ..), _)| kind == "IngressClass")
-            .map(|(_, object)| ingress_class(object))
-            .collect();
-        if classes.is_empty() && !self.complete {
-            Fact::Unknown
-        } else {
-            Fact::Present(classes)
-        }
-    }
-
-    fn service(&self, namespace: &str, name: &str) -> Fact<Vec<ServicePort>> {
-        self.find("Service", namespace, name).map_or_else(
-            || self.missing(),
-            |object| {
-                let ports = Subject::new(object).list("/spec/ports").iter();
-                Fact::Present(ports.filter_map(service_port).collect())
-            },
-        )
-    }
-
-    fn tags(&self, namespace: &str, name: &str) -> Fact<Tags> {
-        self.find("ImageRepository", namespace, name)
-            .map_or_else(|| self.missing(), scanned_tags)
-    }
-
-    fn secret(&self, namespace: &str, name: &str) -> Fact<()> {
-        self.find("Secret", namespace, name)
-            .map_or_else(|| self.missing(), |_| Fact::Present(()))
-    }
-}
-
-fn ingress_class(object: &Value) -> IngressClass {
-    let subject = Subject::new(object);
-    let text = |pointer: &str| subject.text(pointer).unwrap_or_default().to_owned();
-    IngressClass {
-        name: text("/metadata/name"),
-        controller: text("/spec/controller"),
-        default: subject.annotation("ingressclass.kubernetes.io/is-default-class") == Some("true"),
-    }
-}
-
-fn service_port(port: &Value) -> Option<ServicePort> {
-    Some(ServicePort {
-        name: port
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
-        number: port.get("port")?.as_i64()?,
-    })
-}
-
-/// The tags that the status of an ImageRepository names: at most ten, the alphabetically last.
-fn scanned_tags(repository: &Value) -> Fact<Tags> {
-    let subject = Subject::new(repository);
-    if !subject.has("/status/lastScanResult/tagCount") {
-        return Fact::Unknown;
-    }
-    let known: Vec<String> = subject
-        .list("/status/lastScanResult/latestTags")
-        .iter()
-        .filter_map(|tag| tag.as_str().map(str::to_owned))
-        .collect();
-    let total = subject
-        .get("/status/lastScanResult/tagCount")
-        .and_then(Value::as_u64)
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or(known.len());
-    Fact::Present(Tags {
-        total: total.max(known.len()),
-        known,
-    })
-}

@@ -42,6 +42,8 @@ pub struct Finding {
     pub pointer: String,
     /// What is wrong and what to write instead, without the id.
     pub message: String,
+    /// The text to write at the place, where there is one that certainly means what was meant.
+    pub fix: Option<String>,
 }
 
 impl fmt::Display for Finding {

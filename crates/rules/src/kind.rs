@@ -59,6 +59,19 @@ impl Kind {
         }
     }
 
+    /// The name in addresses of the API.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::GitRepository => "gitrepositories",
+            Self::ImageRepository => "imagerepositories",
+            Self::ImagePolicy => "imagepolicies",
+            Self::ImageUpdateAutomation => "imageupdateautomations",
+            Self::Kustomization => "kustomizations",
+            Self::Ingress => "ingresses",
+        }
+    }
+
     /// What an object says it is; `None` for kinds without rules.
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {

@@ -22,20 +22,29 @@ mod context;
 mod duration;
 mod engine;
 mod facts;
+pub mod files;
 mod finding;
+mod index;
 mod kind;
+mod objects;
+mod policy;
 mod rule;
 mod rules;
+mod secret;
 mod subject;
 mod text;
 
-pub use catalogue::markdown;
+pub use catalogue::{explain, markdown};
 pub use context::{Context, IngressNginx, Release, ReleaseError, Settings};
 pub use engine::{SKIP_ANNOTATION, review};
-pub use facts::{Fact, Facts, IngressClass, Objects, ServicePort, Tags};
+pub use facts::{Fact, Facts, IngressClass, LISTED, Other, ServicePort, Tags};
 pub use finding::{Default, Finding, Review, Severity};
+pub use index::{Key, keys};
 pub use kind::Kind;
+pub use objects::Objects;
+pub use policy::{Level, MODE_LABEL, Mode, POLICY_NAME, Policy};
 pub use rule::{Example, Report, Rule};
+pub use secret::Secret;
 pub use subject::Subject;
 
 /// Every rule, in the order of the catalogue: by kind, then by number.

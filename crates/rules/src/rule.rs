@@ -28,6 +28,8 @@ pub struct Rule {
     /// The schema of the custom resource refuses such an object, with less helpful words, after
     /// the mutating and before the validating webhooks: the mutating one has to speak.
     pub shadowed: bool,
+    /// Its warnings are errors in mode `strict`: provable from the object, if harmless to some.
+    pub strict: bool,
     /// At least one bad and one good object.
     pub examples: &'static [Example],
     pub(crate) check: Check,
@@ -44,6 +46,7 @@ impl Rule {
             title: "",
             reason: "",
             shadowed: false,
+            strict: false,
             examples: &[],
             check: |_, _, _| {},
             fill: None,
@@ -144,7 +147,16 @@ impl<'a> Report<'a> {
             path: dotted(pointer),
             pointer: pointer.to_owned(),
             message: message.into(),
+            fix: None,
         });
+    }
+
+    /// What to write at the place of the finding reported last: only where the text certainly
+    /// means what was meant.
+    pub fn fix(&mut self, text: impl Into<String>) {
+        if let Some(finding) = self.findings.last_mut() {
+            finding.fix = Some(text.into());
+        }
     }
 
     /// Something provably broken.

@@ -61,6 +61,47 @@ pub(crate) fn regex_error(error: &GoRegexError) -> String {
     )
 }
 
+/// The word that another one probably is a typo of: two slips in a long word, one in a short one.
+/// Upper and lower case are the same here, a wrong one is no slip.
+pub(crate) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    let limit = if word.len() > 8 {
+        2
+    } else {
+        usize::from(word.len() > 2)
+    };
+    let lower = word.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= limit)
+        .map(|candidate| (distance(&lower, &candidate.to_ascii_lowercase()), candidate))
+        .min()
+        .filter(|(distance, _)| *distance <= limit)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions and replacements that turn one name into the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let here = (diagonal + usize::from(x != y))
+                .min(left + 1)
+                .min(*cell + 1);
+            diagonal = std::mem::replace(cell, here);
+            left = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +118,16 @@ mod tests {
         assert_eq!(listing(&["a"]), "a");
         assert_eq!(listing(&["a", "b", "c"]), "a, b and c");
         assert_eq!(first_of(&["a", "b", "c"], 2), "a, b and 1 more");
+    }
+
+    #[test]
+    fn typos_are_recognized() {
+        let words = ["interval", "prune", "path"];
+        assert_eq!(nearest("intervall", words), Some("interval"));
+        assert_eq!(nearest("Prune", words), Some("prune"));
+        assert_eq!(nearest("timeout", words), None);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
     }
 }

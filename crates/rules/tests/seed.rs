@@ -23,6 +23,10 @@ fn cluster() -> Context {
         "imagerepository-bar-observed.yaml",
         "service-foo.yaml",
         "service-bar.yaml",
+        "gitrepository-foo.yaml",
+        "gitrepository-bar.yaml",
+        "imagepolicy-foo.yaml",
+        "imagepolicy-bar.yaml",
     ];
     let mut objects: Vec<Value> = files.into_iter().map(manifest).collect();
     for service in objects

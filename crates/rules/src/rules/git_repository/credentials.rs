@@ -26,6 +26,7 @@ pub(crate) const RULES: &[Rule] = &[
             Example::good("spec: {interval: 5m, url: 'https://github.com/org/repo'}"),
             Example::good("spec: {interval: 5m, url: 'ssh://git@github.com/org/repo'}"),
         ],
+        strict: true,
         check: embedded,
         ..Rule::of(Kind::GitRepository, Severity::Warning)
     },

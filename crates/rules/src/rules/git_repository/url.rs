@@ -155,6 +155,7 @@ fn scp(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
             quote(&instead)
         ),
     );
+    report.fix(instead);
 }
 
 fn port(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
@@ -192,6 +193,9 @@ fn port(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
             quote(&format!("{scheme}://{user}{name}/{port}{path}"))
         ),
     );
+    if !userinfo.is_some_and(|info| info.contains(':')) {
+        report.fix(format!("{scheme}://{user}{name}/{port}{path}"));
+    }
 }
 
 fn scheme(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {

@@ -45,6 +45,7 @@ pub(crate) const RULES: &[Rule] = &[
                 "spec: {imageRepositoryRef: {name: app}, policy: {semver: {range: 1.x}}}",
             ),
         ],
+        strict: true,
         check: several,
         ..Rule::of(Kind::ImagePolicy, Severity::Warning)
     },

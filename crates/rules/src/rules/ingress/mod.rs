@@ -6,9 +6,10 @@
 pub(super) mod annotations;
 pub(super) mod backend;
 pub(super) mod class;
+pub(super) mod neighbours;
 mod nginx;
 pub(super) mod path;
 pub(super) mod rewrite;
 mod table;
 pub(super) mod traffic;
-mod view;
+pub(crate) mod view;

@@ -1,5 +1,7 @@
 //! The annotations that ingress-nginx 1.15 knows: risk and form of each.
 
+use crate::text::nearest as nearest_of;
+
 /// How dangerous an annotation is in the hands of whoever may write an Ingress, in the words of
 /// the controller's `annotations-risk-level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,34 +69,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     if find(name).is_some() || FORMER.contains(&name) {
         return None;
     }
-    // Two slips in a long name, one in a short one.
-    let limit = if name.len() > 8 { 2 } else { 1 };
-    KNOWN
-        .iter()
-        .map(|known| (distance(name, known.name), known.name))
-        .min()
-        .filter(|(distance, _)| *distance <= limit)
-        .map(|(_, name)| name)
-}
-
-/// Insertions, deletions and replacements that turn one name into the other.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let here = (diagonal + usize::from(x != y))
-                .min(left + 1)
-                .min(*cell + 1);
-            diagonal = std::mem::replace(cell, here);
-            left = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    nearest_of(name, KNOWN.iter().map(|known| known.name))
 }
 
 /// Names that other releases know and that look like a typo of a known one.
@@ -268,12 +243,5 @@ mod tests {
         assert_eq!(nearest("rewrite-target"), None);
         assert_eq!(nearest("whitelist-source-range"), None);
         assert_eq!(nearest("something-else"), None);
-    }
-
-    #[test]
-    fn distances_are_counted() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("abc", "abc"), 0);
     }
 }

@@ -6,17 +6,17 @@ use crate::finding::Severity;
 use crate::subject::Subject;
 
 /// The prefix of ingress-nginx's annotations.
-pub(super) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+pub(crate) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
 /// The annotation that came before `spec.ingressClassName`.
-pub(super) const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+pub(crate) const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
 /// `spec.controller` of ingress-nginx's classes.
-pub(super) const NGINX_CONTROLLER: &str = "k8s.io/ingress-nginx";
+pub(crate) const NGINX_CONTROLLER: &str = "k8s.io/ingress-nginx";
 
 /// Who serves an Ingress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Controller {
+pub(crate) enum Controller {
     /// ingress-nginx: its class says so.
     Nginx,
     /// Probably ingress-nginx: its annotations are there, and nothing speaks against it.
@@ -29,7 +29,7 @@ pub(super) enum Controller {
 
 impl Controller {
     /// Who serves this Ingress, as far as can be told.
-    pub(super) fn of(subject: Subject<'_>, context: &Context) -> Self {
+    pub(crate) fn of(subject: Subject<'_>, context: &Context) -> Self {
         let annotated = subject
             .get("/metadata/annotations")
             .and_then(serde_json::Value::as_object)
@@ -50,7 +50,7 @@ impl Controller {
 
     /// The severity of what is provably wrong for ingress-nginx: an error only where it is known
     /// to be in charge, `None` where it is not.
-    pub(super) const fn severity(self) -> Option<Severity> {
+    pub(crate) const fn severity(self) -> Option<Severity> {
         match self {
             Self::Nginx => Some(Severity::Error),
             Self::Presumed => Some(Severity::Warning),
@@ -59,20 +59,20 @@ impl Controller {
     }
 
     /// Whether ingress-nginx is known or presumed to be in charge.
-    pub(super) const fn is_nginx(self) -> bool {
+    pub(crate) const fn is_nginx(self) -> bool {
         matches!(self, Self::Nginx | Self::Presumed)
     }
 }
 
 /// The class that an Ingress names, in the field or the old annotation.
-pub(super) fn class(subject: Subject<'_>) -> Option<&str> {
+pub(crate) fn class(subject: Subject<'_>) -> Option<&str> {
     subject
         .text("/spec/ingressClassName")
         .or_else(|| subject.annotation(CLASS_ANNOTATION))
 }
 
 /// Whether it names a class at all, be it one that cannot be judged.
-pub(super) fn names_class(subject: Subject<'_>) -> bool {
+pub(crate) fn names_class(subject: Subject<'_>) -> bool {
     subject.has("/spec/ingressClassName")
         || subject
             .get("/metadata/annotations")
@@ -80,32 +80,32 @@ pub(super) fn names_class(subject: Subject<'_>) -> bool {
 }
 
 /// An annotation of ingress-nginx, by its short name.
-pub(super) fn annotation<'a>(subject: Subject<'a>, name: &str) -> Option<&'a str> {
+pub(crate) fn annotation<'a>(subject: Subject<'a>, name: &str) -> Option<&'a str> {
     subject.annotation(&format!("{PREFIX}{name}"))
 }
 
 /// One path of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path<'a> {
+pub(crate) struct Path<'a> {
     /// `/spec/rules/0/http/paths/1`
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
     /// The host of its rule, empty for all hosts.
-    pub(super) host: &'a str,
+    pub(crate) host: &'a str,
     /// The path itself; the field is optional, and then all paths are meant.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// `Exact`, `Prefix` or `ImplementationSpecific`.
-    pub(super) path_type: &'a str,
+    pub(crate) path_type: &'a str,
 }
 
 impl Path<'_> {
     /// The pointer of a field of this path.
-    pub(super) fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         format!("{}/{name}", self.pointer)
     }
 }
 
 /// The paths that can be judged.
-pub(super) fn paths(subject: Subject<'_>) -> Vec<Path<'_>> {
+pub(crate) fn paths(subject: Subject<'_>) -> Vec<Path<'_>> {
     let mut found = Vec::new();
     for (rule, entry) in subject.list("/spec/rules").iter().enumerate() {
         let rule_view = Subject::new(entry);
@@ -138,18 +138,18 @@ pub(super) fn paths(subject: Subject<'_>) -> Vec<Path<'_>> {
 
 /// A Service that an Ingress sends requests to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Backend<'a> {
+pub(crate) struct Backend<'a> {
     /// Pointer of the backend.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
     /// Name of the Service.
-    pub(super) service: &'a str,
+    pub(crate) service: &'a str,
     /// Its port, by number or by name.
-    pub(super) port: Option<Port<'a>>,
+    pub(crate) port: Option<Port<'a>>,
 }
 
 /// How a backend names its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Port<'a> {
+pub(crate) enum Port<'a> {
     /// `port.number`
     Number(i64),
     /// `port.name`
@@ -157,7 +157,7 @@ pub(super) enum Port<'a> {
 }
 
 /// All pointers of backends: the default one and those of the paths.
-pub(super) fn backend_pointers(subject: Subject<'_>) -> Vec<String> {
+pub(crate) fn backend_pointers(subject: Subject<'_>) -> Vec<String> {
     let mut pointers = Vec::new();
     if subject.has("/spec/defaultBackend") {
         pointers.push("/spec/defaultBackend".to_owned());
@@ -171,7 +171,7 @@ pub(super) fn backend_pointers(subject: Subject<'_>) -> Vec<String> {
 }
 
 /// The Services that can be judged.
-pub(super) fn backends(subject: Subject<'_>) -> Vec<Backend<'_>> {
+pub(crate) fn backends(subject: Subject<'_>) -> Vec<Backend<'_>> {
     backend_pointers(subject)
         .into_iter()
         .filter_map(|pointer| {
@@ -193,6 +193,6 @@ pub(super) fn backends(subject: Subject<'_>) -> Vec<Backend<'_>> {
 }
 
 /// Whether a fact is certain to be missing.
-pub(super) fn is_absent<T>(fact: &Fact<T>) -> bool {
+pub(crate) fn is_absent<T>(fact: &Fact<T>) -> bool {
     matches!(fact, Fact::Absent)
 }

@@ -2,4 +2,6 @@
 
 pub(super) mod build;
 pub(super) mod order;
+pub(super) mod others;
+pub(super) mod references;
 pub(super) mod timing;
