@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Envsubst(commands::envsubst::Args),
     /// Show the events of Flux resources
     Events(commands::events::Args),
+    /// Say what a rule of lint and of the admission webhook means
+    Explain(commands::explain::Args),
     /// Print the manifests of resources in the cluster
     #[command(subcommand)]
     Export(commands::export::Export),
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     Get(commands::get::Args),
     /// Install the controllers and the webhook in the cluster, or print their manifests
     Install(Box<commands::install::Args>),
+    /// Look for mistakes in manifests, or in the objects of the cluster
+    Lint(commands::lint::Args),
     /// Show what would be selected or changed, without changing anything
     #[command(subcommand)]
     Preview(commands::preview::Preview),
@@ -101,10 +105,10 @@ pub struct Stop {
 impl Stop {
     /// Prints help to standard output, or the mistake to standard error, and gives the exit code:
     /// that of a mistake is 2 where 1 is an answer.
-    pub(crate) fn report(self, is_preview: bool) -> ExitCode {
+    pub(crate) fn report(self, answers: bool) -> ExitCode {
         if !self.is_help {
             output::failure(&self.text);
-            return ExitCode::from(if is_preview { 2 } else { 1 });
+            return ExitCode::from(if answers { 2 } else { 1 });
         }
         match output::data(&self.text) {
             Err(error) if !error.is_broken_pipe() => ExitCode::FAILURE,
@@ -127,10 +131,10 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
     Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &tree))
 }
 
-/// Whether `preview` was typed, however wrong the rest is.
-pub(crate) fn is_preview(args: &[OsString]) -> bool {
+/// Whether a command was typed whose code 1 is an answer, however wrong the rest is.
+pub(crate) fn answers(args: &[OsString]) -> bool {
     let matches = command().ignore_errors(true).try_get_matches_from_mut(args);
-    matches.is_ok_and(|matches| matches.subcommand_name() == Some("preview"))
+    matches.is_ok_and(|matches| matches!(matches.subcommand_name(), Some("lint" | "preview")))
 }
 
 /// The global flags among words that need not make a complete command; used by completion.

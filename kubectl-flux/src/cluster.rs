@@ -8,10 +8,10 @@ mod warnings;
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, TypeMeta,
 };
 use kube::client::ClientBuilder;
 use kube::core::NamespaceResourceScope;
@@ -244,6 +244,47 @@ impl Cluster {
         pages(&self.dynamic(resource, scope), selection)
             .await
             .map_err(|error| self.error(error))
+    }
+
+    /// All objects of a resource in the whole cluster, as manifests have them.
+    pub(crate) async fn list_values(
+        &self,
+        resource: &ApiResource,
+    ) -> Result<Vec<serde_json::Value>, ClusterError> {
+        let objects = self
+            .list_resource(resource, Scope::All, Selection::default())
+            .await?;
+        let value = |mut object: DynamicObject| {
+            object.metadata.managed_fields = None;
+            object.types = Some(TypeMeta {
+                api_version: resource.api_version.clone(),
+                kind: resource.kind.clone(),
+            });
+            serde_json::to_value(object).ok()
+        };
+        Ok(objects.into_iter().filter_map(value).collect())
+    }
+
+    /// Namespaces and names of all Secrets; their contents are not asked for.
+    pub(crate) async fn secret_names(&self) -> Result<Vec<(String, String)>, ClusterError> {
+        let api: Api<Secret> = Api::all(self.client.clone());
+        let mut params = ListParams::default().limit(PAGE);
+        let mut names = Vec::new();
+        loop {
+            let page = api
+                .list_metadata(&params)
+                .await
+                .map_err(|error| self.error(error))?;
+            names.extend(
+                page.items
+                    .into_iter()
+                    .filter_map(|object| Some((object.metadata.namespace?, object.metadata.name?))),
+            );
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(names),
+            }
+        }
     }
 
     /// Sets an annotation, leaving everything else alone.

@@ -8,9 +8,11 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod envsubst;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod install;
+pub(crate) mod lint;
 pub(crate) mod preview;
 pub(crate) mod reconcile;
 pub(crate) mod resume;
@@ -37,6 +39,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Envsubst(args) => return envsubst::run(args),
         _ => {}
     }
+    if let Command::Explain(args) = &command {
+        return explain::run(args);
+    }
     let context = Context::new(global)?;
     match command {
         Command::Bootstrap(bootstrap) => bootstrap::run(&bootstrap, &context),
@@ -46,10 +51,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Delete(what) => delete::run(what, &context),
         Command::Envsubst(args) => envsubst::run(&args),
         Command::Events(args) => events::run(&args, &context),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(what) => export::run(what, &context),
         Command::Get(get) => get::run(get, &context),
         Command::Install(args) => install::run(&args, &context),
         Command::Preview(preview) => preview::run(&preview, &context),
+        Command::Lint(args) => lint::run(&args, &context),
         Command::Reconcile(what) => reconcile::run(what, &context),
         Command::Resume(what) => resume::run(what, &context),
         Command::Stats(args) => stats::run(&args, &context),

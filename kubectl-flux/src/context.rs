@@ -40,6 +40,11 @@ impl Context {
         &self.namespace
     }
 
+    /// Whether `--context` or another flag names a cluster.
+    pub(crate) fn names_cluster(&self) -> bool {
+        self.global.context.is_some() || self.global.server.is_some()
+    }
+
     /// How long the command may wait for others.
     pub(crate) fn timeout(&self) -> Duration {
         self.global.timeout.as_std()
