@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flux_rules::{Context, Kind, Review, Severity};
+use flux_rules::{Context, Kind, MODE_LABEL, Mode, Policy, Review, Severity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,6 +36,7 @@ impl Stage {
 pub struct Request {
     uid: String,
     operation: String,
+    user: String,
     object: Value,
     old: Option<Value>,
 }
@@ -72,6 +73,14 @@ struct IncomingRequest {
     object: Value,
     #[serde(default)]
     old_object: Value,
+    #[serde(default)]
+    user_info: UserInfo,
+}
+
+#[derive(Default, Deserialize)]
+struct UserInfo {
+    #[serde(default)]
+    username: String,
 }
 
 impl Request {
@@ -99,11 +108,13 @@ impl Request {
             uid,
             operation,
             object,
+            user_info,
             ..
         } = request;
         Ok(Self {
             uid,
             operation,
+            user: user_info.username,
             object,
             old,
         })
@@ -139,10 +150,21 @@ impl Request {
         }
     }
 
-    /// What the rules say.
+    /// How findings are treated: by the namespace, the user and what the administrator decided.
+    fn mode(&self, context: &Context, policy: &Policy) -> Mode {
+        let namespace = self.object.pointer("/metadata/namespace");
+        let labels = namespace
+            .and_then(Value::as_str)
+            .and_then(|namespace| context.facts().namespace(namespace).present());
+        let label = labels.as_ref().and_then(|labels| labels.get(MODE_LABEL));
+        policy.mode(&self.user, label.map(String::as_str))
+    }
+
+    /// What the rules say, as it is treated here and now.
     #[must_use]
-    pub fn answer(&self, stage: Stage, context: &Context) -> Answer {
-        let review = flux_rules::review(&self.object, self.old.as_ref(), context);
+    pub fn answer(&self, stage: Stage, context: &Context, policy: &Policy) -> Answer {
+        let mode = self.mode(context, policy);
+        let review = policy.judge(&self.object, self.old.as_ref(), context, mode);
         let denied = match stage {
             // The schema's own refusal would hide ours, so all errors are told at once.
             Stage::Mutate => review.errors().any(|f| is(f.rule, |rule| rule.shadowed)),
@@ -166,7 +188,10 @@ impl Request {
         } else {
             let told = |finding: &&flux_rules::Finding| {
                 finding.severity == Severity::Warning
-                    && (stage == Stage::Validate || is(finding.rule, flux_rules::Rule::fills))
+                    && (stage == Stage::Validate
+                        || is(finding.rule, flux_rules::Rule::fills)
+                        // Where nothing denies, the schema may have the last word: be first.
+                        || (mode == Mode::Warn && is(finding.rule, |rule| rule.shadowed)))
             };
             let findings: Vec<_> = review.findings.iter().filter(told).collect();
             rules.extend(findings.iter().map(|finding| finding.rule));
@@ -181,7 +206,7 @@ impl Request {
             }
             content
         };
-        let annotations = audit(stage, &review, &rules);
+        let annotations = audit(stage, &review, &rules, mode);
         if annotations
             .as_object()
             .is_some_and(|annotations| !annotations.is_empty())
@@ -221,12 +246,13 @@ fn patch(review: &Review) -> Value {
 }
 
 /// What the audit log keeps: ids and places, no contents.
-fn audit(stage: Stage, review: &Review, rules: &[&'static str]) -> Value {
+fn audit(stage: Stage, review: &Review, rules: &[&'static str], mode: Mode) -> Value {
     let mut annotations = serde_json::Map::new();
     let mut rules = rules.to_vec();
     rules.dedup();
     if !rules.is_empty() {
         annotations.insert("rules".to_owned(), json!(rules.join(",")));
+        annotations.insert("mode".to_owned(), json!(mode.to_string()));
     }
     if !review.skipped.is_empty() && stage == Stage::Validate {
         annotations.insert("skipped".to_owned(), json!(review.skipped.join(",")));

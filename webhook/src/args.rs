@@ -55,6 +55,14 @@ pub struct Args {
     #[arg(long, value_name = "BOOL", requires = "ingress_nginx_version")]
     pub ingress_nginx_allow_snippets: Option<bool>,
 
+    /// Look into Secrets: which keys they have, what known_hosts says. Needs the right to read them
+    #[arg(long)]
+    pub inspect_secret_keys: bool,
+
+    /// Do not look at the objects that are there already
+    #[arg(long)]
+    pub no_scan: bool,
+
     /// Seconds to go on serving after a request to stop, so that everybody notices
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub shutdown_delay: u64,

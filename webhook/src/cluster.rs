@@ -2,19 +2,24 @@
 //!
 //! A cache answers "unknown" until it is complete: rules then speak about the object alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flux_api::ImageRepository;
-use flux_rules::{Fact, Facts, IngressClass, ServicePort, Tags};
+use flux_rules::{Fact, Facts, IngressClass, Key, Kind, Secret, ServicePort, Tags};
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Namespace, Service};
 use k8s_openapi::api::networking::v1::IngressClass as Class;
+use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::secrets::Secrets;
+use crate::store::Store as Objects;
 
 /// Marks the class of Ingresses that name none.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
@@ -23,7 +28,9 @@ const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 pub struct Caches {
     classes: Cache<Class>,
     services: Cache<Service>,
-    repositories: Cache<ImageRepository>,
+    namespaces: Cache<PartialObjectMeta<Namespace>>,
+    objects: Arc<Objects>,
+    secrets: Option<Arc<Secrets>>,
 }
 
 impl std::fmt::Debug for Caches {
@@ -55,9 +62,10 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Cache<K> {
 }
 
 impl Caches {
-    /// Starts watching; the watches end with the runtime.
+    /// Starts watching; the watches end with the runtime. Secrets are looked at only where that
+    /// is wanted, since whoever may see their keys may see everything in them.
     #[must_use]
-    pub fn start(client: &Client) -> Arc<Self> {
+    pub fn start(client: &Client, objects: Arc<Objects>, inspect_secrets: bool) -> Arc<Self> {
         Arc::new(Self {
             classes: cache(client, |_: &mut Class| {}),
             services: cache(client, |service: &mut Service| {
@@ -68,13 +76,11 @@ impl Caches {
                     spec.selector = None;
                 }
             }),
-            repositories: cache(client, |repository: &mut ImageRepository| {
-                repository.metadata.annotations = None;
-                repository.metadata.labels = None;
-                if let Some(status) = &mut repository.status {
-                    status.conditions = Vec::new();
-                }
+            namespaces: cache(client, |namespace: &mut PartialObjectMeta<Namespace>| {
+                namespace.metadata.annotations = None;
             }),
+            objects,
+            secrets: inspect_secrets.then(|| Secrets::start(client)),
         })
     }
 
@@ -84,10 +90,12 @@ impl Caches {
         let caches = [
             ("IngressClass", self.classes.is_complete()),
             ("Service", self.services.is_complete()),
-            ("ImageRepository", self.repositories.is_complete()),
+            ("Namespace", self.namespaces.is_complete()),
         ];
+        let kinds = Kind::ALL.map(|kind| (kind.name(), self.objects.is_complete(kind)));
         caches
             .into_iter()
+            .chain(kinds)
             .filter(|(_, complete)| !complete)
             .map(|(kind, _)| kind)
             .collect()
@@ -154,11 +162,35 @@ impl Facts for Caches {
     }
 
     fn tags(&self, namespace: &str, name: &str) -> Fact<Tags> {
-        match self.repositories.get(namespace, name) {
+        match self.objects.get(Kind::ImageRepository, namespace, name) {
             Fact::Unknown => Fact::Unknown,
             Fact::Absent => Fact::Absent,
-            Fact::Present(repository) => scanned(&repository).map_or(Fact::Unknown, Fact::Present),
+            Fact::Present(repository) => Tags::scanned(&repository),
         }
+    }
+
+    fn secret(&self, namespace: &str, name: &str) -> Fact<Secret> {
+        self.secrets
+            .as_ref()
+            .map_or(Fact::Unknown, |secrets| secrets.get(namespace, name))
+    }
+
+    fn namespace(&self, name: &str) -> Fact<BTreeMap<String, String>> {
+        if !self.namespaces.is_complete() {
+            return Fact::Unknown;
+        }
+        self.namespaces
+            .store
+            .get(&ObjectRef::new(name))
+            .map_or(Fact::Absent, |found| Fact::Present(found.labels().clone()))
+    }
+
+    fn object(&self, kind: Kind, namespace: &str, name: &str) -> Fact<Arc<Value>> {
+        self.objects.get(kind, namespace, name)
+    }
+
+    fn indexed(&self, kind: Kind, key: Key) -> Fact<Vec<Arc<Value>>> {
+        self.objects.indexed(kind, key)
     }
 }
 
@@ -190,13 +222,4 @@ fn service_ports(service: &Service) -> Vec<ServicePort> {
             number: i64::from(port.port),
         })
         .collect()
-}
-
-fn scanned(repository: &ImageRepository) -> Option<Tags> {
-    let scan = repository.status.as_ref()?.last_scan_result.as_ref()?;
-    let total = usize::try_from(scan.tag_count).unwrap_or_default();
-    Some(Tags {
-        total: total.max(scan.latest_tags.len()),
-        known: scan.latest_tags.clone(),
-    })
 }

@@ -74,7 +74,7 @@ impl Design {
         let rule = |kinds: &[Kind]| {
             // The kinds of one rule share a group.
             let groups: Vec<&str> = kinds.iter().take(1).map(|kind| kind.group()).collect();
-            let resources: Vec<String> = kinds.iter().map(|kind| plural(*kind)).collect();
+            let resources: Vec<&str> = kinds.iter().map(|kind| kind.plural()).collect();
             json!({
                 "apiGroups": groups,
                 "apiVersions": ["v1", "v1beta2", "v1beta1"],
@@ -102,7 +102,7 @@ impl Design {
         let rule = json!({
             "apiGroups": [Kind::Ingress.group()],
             "apiVersions": ["v1"],
-            "resources": [plural(Kind::Ingress)],
+            "resources": [Kind::Ingress.plural()],
             "operations": ["CREATE", "UPDATE"],
             "scope": "Namespaced",
         });
@@ -165,18 +165,6 @@ impl Design {
             webhook["reinvocationPolicy"] = json!("IfNeeded");
         }
         webhook
-    }
-}
-
-fn plural(kind: Kind) -> String {
-    match kind {
-        Kind::Ingress => "ingresses".to_owned(),
-        Kind::ImagePolicy => "imagepolicies".to_owned(),
-        Kind::GitRepository => "gitrepositories".to_owned(),
-        Kind::ImageRepository => "imagerepositories".to_owned(),
-        Kind::ImageUpdateAutomation | Kind::Kustomization => {
-            format!("{}s", kind.name().to_ascii_lowercase())
-        }
     }
 }
 

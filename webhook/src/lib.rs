@@ -3,7 +3,7 @@
 //! The API server shows it every such object that is created or changed. It answers with what
 //! [`flux_rules`] say: denies what is provably broken, warns about what is probably not meant and
 //! fills in fields that the schema requires. It makes its own certificates, creates its own
-//! webhook configurations and never writes anything else.
+//! webhook configurations; besides, it writes events about what it finds in a background scan.
 //!
 //! [`run`] is the program. The pieces below it work without a cluster: [`admission`] is pure,
 //! [`server`] needs a certificate only.
@@ -14,11 +14,16 @@ pub mod authority;
 pub mod certificates;
 pub mod cluster;
 pub mod configuration;
+pub mod decisions;
 mod endpoint;
 pub mod install;
+pub mod lease;
 pub mod metrics;
 pub mod readiness;
+pub mod scan;
+mod secrets;
 pub mod server;
+pub mod store;
 mod words;
 
 use std::sync::Arc;
@@ -41,10 +46,14 @@ use authority::{State, ensure};
 use certificates::Served;
 use cluster::Caches;
 use configuration::Design;
+use decisions::Decisions;
 use install::Stored;
+use lease::Leader;
 use metrics::Metrics;
 use readiness::Readiness;
+use scan::Scan;
 use server::App;
+use store::Store;
 
 /// How often certificates are looked at. By the wall clock: a suspended machine must not sleep
 /// past the end of a certificate.
@@ -92,14 +101,21 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
     let (bundle, follow) = watch::channel(state.bundle());
 
     let stored = Arc::new(Stored::default());
-    let caches = Caches::start(&client);
+    let store = Store::start(&client);
+    let caches = Caches::start(&client, Arc::clone(&store), args.inspect_secret_keys);
+    let decisions = Decisions::new(namespace, args.settings());
     let readiness = Arc::new(Readiness::new(
         Arc::clone(&served),
         Some(Arc::clone(&stored)),
         Some(Arc::clone(&caches)),
     ));
     let context = Context::new(args.settings(), caches);
-    let app = App::new(context, Arc::clone(&metrics), Arc::clone(&readiness));
+    let app = App::new(
+        context.clone(),
+        Arc::clone(&decisions),
+        Arc::clone(&metrics),
+        Arc::clone(&readiness),
+    );
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -112,6 +128,25 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         let (client, design, follow) = (client.clone(), design.clone(), follow.clone());
         let stored = Arc::clone(&stored);
         tasks.spawn(async move { install::keep(client, &design, stage, follow, &stored).await });
+    }
+    tasks.spawn(decisions::follow(client.clone(), Arc::clone(&decisions)));
+    if !args.no_scan {
+        let leader = Arc::new(Leader::default());
+        tasks.spawn(lease::keep(
+            client.clone(),
+            namespace.clone(),
+            identity(),
+            Arc::clone(&leader),
+        ));
+        let scan = Scan {
+            client: client.clone(),
+            store,
+            context,
+            decisions,
+            metrics: Arc::clone(&metrics),
+            leader,
+        };
+        tasks.spawn(scan.run());
     }
     tasks.spawn(keep_certificates(
         client.clone(),
@@ -145,6 +180,12 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         server::serve(listener, server::tls(served)?, server::router(app), stop).await;
     }
     Ok(())
+}
+
+/// What tells this replica from others: the name of its pod, or host and process.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "webhook".to_owned());
+    format!("{host}-{}", std::process::id())
 }
 
 /// Ends at SIGTERM or SIGINT.

@@ -1,5 +1,6 @@
 //! What Prometheus may know.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -36,6 +37,7 @@ pub struct Metrics {
     rules: Family<RuleLabels, Counter>,
     duration: Histogram,
     unjudged: Counter,
+    violations: Family<RuleLabels, Gauge>,
     certificate_end: Gauge,
 }
 
@@ -46,6 +48,7 @@ impl Default for Metrics {
         let rules = Family::default();
         let duration = Histogram::new(BUCKETS);
         let unjudged = Counter::default();
+        let violations = Family::<RuleLabels, Gauge>::default();
         let certificate_end = Gauge::default();
         registry.register("reviews", "Answered admission reviews", reviews.clone());
         registry.register("findings", "Findings told, by rule", rules.clone());
@@ -60,6 +63,11 @@ impl Default for Metrics {
             unjudged.clone(),
         );
         registry.register(
+            "violations",
+            "Objects in the cluster that a rule finds something in, by the last scan",
+            violations.clone(),
+        );
+        registry.register(
             "certificate_expiry_timestamp_seconds",
             "End of the serving certificate",
             certificate_end.clone(),
@@ -70,6 +78,7 @@ impl Default for Metrics {
             rules,
             duration,
             unjudged,
+            violations,
             certificate_end,
         }
     }
@@ -104,6 +113,15 @@ impl Metrics {
     /// Counts a review that was let through without a judgement.
     pub fn unjudged(&self) {
         self.unjudged.inc();
+    }
+
+    /// Remembers what a scan found: objects by rule.
+    pub fn violations(&self, counts: &HashMap<&'static str, i64>) {
+        for (&rule, &count) in counts {
+            self.violations
+                .get_or_create(&RuleLabels { rule })
+                .set(count);
+        }
     }
 
     /// Remembers when the serving certificate ends (Unix seconds).

@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admission::{Answer, Request, Stage, invalid};
 use crate::certificates::{Served, provider};
+use crate::decisions::Decisions;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 
@@ -51,6 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct App {
     context: Context,
+    decisions: Arc<Decisions>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     budget: Semaphore,
@@ -59,10 +61,16 @@ pub struct App {
 impl App {
     /// Answers with the rules in this context.
     #[must_use]
-    pub fn new(context: Context, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Arc<Self> {
+    pub fn new(
+        context: Context,
+        decisions: Arc<Decisions>,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+    ) -> Arc<Self> {
         let budget = Semaphore::new(BODY_BUDGET as usize);
         Arc::new(Self {
             context,
+            decisions,
             metrics,
             readiness,
             budget,
@@ -153,7 +161,12 @@ async fn judge(app: &Arc<App>, stage: Stage, request: Request) -> Answer {
     let request = Arc::new(request);
     let work = tokio::task::spawn_blocking({
         let (app, request) = (Arc::clone(app), Arc::clone(&request));
-        move || request.answer(stage, &app.context)
+        move || {
+            let policy = app.decisions.policy();
+            let mut context = app.context.clone();
+            context.settings = policy.settings;
+            request.answer(stage, &context, &policy)
+        }
     });
     let answer = match timeout(DEADLINE, work).await {
         Ok(Ok(answer)) => answer,

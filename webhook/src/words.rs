@@ -101,6 +101,7 @@ mod tests {
             pointer: String::new(),
             path,
             message,
+            fix: None,
         }
     }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use flux_admission_webhook::certificates::{Authority, Served};
+use flux_admission_webhook::decisions::Decisions;
 use flux_admission_webhook::metrics::Metrics;
 use flux_admission_webhook::readiness::Readiness;
 use flux_admission_webhook::server::{self, App};
-use flux_rules::Context;
+use flux_rules::{Context, Settings};
 use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -42,7 +43,13 @@ async fn start(authority: &Authority) -> Server {
     leaf(authority, &served);
     let readiness = Arc::new(Readiness::new(Arc::clone(&served), None, None));
     let metrics = Arc::new(Metrics::default());
-    let app = App::new(Context::default(), metrics, Arc::clone(&readiness));
+    let decisions = Decisions::new("flux-system", Settings::default());
+    let app = App::new(
+        Context::default(),
+        decisions,
+        metrics,
+        Arc::clone(&readiness),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("https://{}", listener.local_addr().expect("an address"));
     let (stop, stopped) = oneshot::channel();

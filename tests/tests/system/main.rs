@@ -16,5 +16,6 @@ mod node;
 mod plugin;
 mod programs;
 mod registry;
+mod rules;
 mod sandbox;
 mod seed;

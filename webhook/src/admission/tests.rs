@@ -25,7 +25,8 @@ fn body(operation: &str, object: &Value, old: Option<&Value>) -> Vec<u8> {
 fn ask(stage: Stage, object: &Value, old: Option<&Value>, context: &Context) -> Value {
     let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
     let request = Request::read(&body(operation, object, old)).expect("readable");
-    let body = request.answer(stage, context).body;
+    let policy = Policy::new("flux-system");
+    let body = request.answer(stage, context, &policy).body;
     assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(
         body["response"]["uid"],
