@@ -1,0 +1,26 @@
+//! Benchmarks of the whole system: they print figures and judge nothing. One module per topic.
+
+mod sync;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the whole system on a throw-away control plane.
+#[derive(Debug, Parser)]
+#[command(name = "soak")]
+struct Arguments {
+    #[command(subcommand)]
+    topic: Topic,
+}
+
+#[derive(Debug, Subcommand)]
+enum Topic {
+    /// Many Kustomizations of one repository: requests, time, CPU and memory of the operator.
+    Sync(sync::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().topic {
+        Topic::Sync(arguments) => sync::run(&arguments).await,
+    }
+}

@@ -1,0 +1,134 @@
+//! What the operator has used between two moments.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use super::cluster::Cluster;
+
+/// Clock ticks per second in `/proc` (Linux has used 100 on every architecture for decades).
+const TICKS: f64 = 100.0;
+
+/// Counters at one moment.
+pub(super) struct Meter {
+    started: Instant,
+    cpu: f64,
+    requests: BTreeMap<String, u64>,
+}
+
+impl Meter {
+    pub(super) async fn start(cluster: &Cluster<'_>) -> Result<Self> {
+        Ok(Self {
+            started: Instant::now(),
+            cpu: cpu(cluster)?,
+            requests: requests(cluster).await?,
+        })
+    }
+
+    /// Counters of a process that has just been started.
+    pub(super) async fn restarted(cluster: &Cluster<'_>) -> Result<Self> {
+        let mut meter = Self::start(cluster).await?;
+        meter.started = cluster.started();
+        meter.cpu = 0.0;
+        Ok(meter)
+    }
+
+    /// Prints a line of figures.
+    pub(super) async fn print(
+        &self,
+        cluster: &Cluster<'_>,
+        what: &str,
+        count: usize,
+    ) -> Result<()> {
+        let wall = self.started.elapsed().as_secs_f64();
+        let used = cpu(cluster)? - self.cpu;
+        let total: u64 = self.difference(cluster).await?.values().sum();
+        let memory = resident(cluster)?;
+        println!("{what:<34} {wall:>8.2} {used:>8.2} {total:>9} {memory:>9.1}");
+        let each = total as f64 / count as f64;
+        println!(
+            "{:<34} {:>17.4} {each:>9.2}",
+            "  for each",
+            used / count as f64
+        );
+        Ok(())
+    }
+
+    /// Prints what the requests were.
+    pub(super) async fn print_kinds(&self, cluster: &Cluster<'_>) -> Result<()> {
+        let mut kinds: Vec<_> = self.difference(cluster).await?.into_iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        for (kind, count) in kinds.into_iter().take(12) {
+            println!("  {count:>6} {kind}");
+        }
+        Ok(())
+    }
+
+    async fn difference(&self, cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
+        let mut now = requests(cluster).await?;
+        for (kind, before) in &self.requests {
+            if let Some(count) = now.get_mut(kind) {
+                *count = count.saturating_sub(*before);
+            }
+        }
+        now.retain(|_, count| *count > 0);
+        Ok(now)
+    }
+}
+
+/// Requests that the API server has answered, by verb and resource, without those that only
+/// others make: the controller manager, and this program, which watches and creates.
+async fn requests(cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
+    let request = http::Request::get("/metrics").body(Vec::new())?;
+    let text = cluster.client().request_text(request).await?;
+    let mut found = BTreeMap::new();
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with("apiserver_request_total{"))
+    {
+        let label = |name: &str| {
+            let start = line.find(&format!("{name}=\""))? + name.len() + 2;
+            line.get(start..)?.split('"').next()
+        };
+        let (Some(verb), Some(resource)) = (label("verb"), label("resource")) else {
+            continue;
+        };
+        let subresource = label("subresource").unwrap_or_default();
+        let ours = match (verb, resource) {
+            ("APPLY" | "PATCH", _) | ("POST", "events") | ("DELETE", _) => true,
+            ("GET" | "LIST", "kustomizations" | "gitrepositories" | "configmaps" | "services") => {
+                true
+            }
+            ("GET", "deployments" | "serviceaccounts") => true,
+            _ => false,
+        };
+        if ours {
+            let count: f64 = line.rsplit(' ').next().context("no value")?.parse()?;
+            let key = format!("{verb} {resource} {subresource}");
+            *found.entry(key).or_default() += count as u64;
+        }
+    }
+    Ok(found)
+}
+
+/// Seconds of CPU that the operator has used.
+fn cpu(cluster: &Cluster<'_>) -> Result<f64> {
+    let path = format!("/proc/{}/stat", cluster.operator().pid);
+    let stat = std::fs::read_to_string(&path).with_context(|| path)?;
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    // Fields 14 and 15; the first two, the second in parentheses, are cut off.
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum();
+    Ok(ticks / TICKS)
+}
+
+/// Resident memory of the operator in MiB.
+fn resident(cluster: &Cluster<'_>) -> Result<f64> {
+    let bytes = cluster.operator().resident_memory();
+    Ok(bytes.context("the operator is gone")? as f64 / f64::from(1 << 20))
+}
