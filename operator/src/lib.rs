@@ -89,7 +89,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mapper = Mapper::new(client.clone());
     let (live, drifts) = Live::new(client.clone(), names::APPLY_FIELD_MANAGER);
     let context = Arc::new(Context::new(Parts {
-        applier: Applier::new(client.clone(), mapper, live),
+        applier: Applier::new(client.clone(), mapper, live)
+            .living_in(std::env::var("RUNTIME_NAMESPACE").ok()),
         recorder: events::Recorder::start(client.clone()),
         artifacts: artifacts.clone(),
         artifacts_url,

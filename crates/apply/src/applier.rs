@@ -90,6 +90,8 @@ pub struct Applier {
     pub(crate) mapper: Mapper,
     pub(crate) live: Live,
     pub(crate) manager: String,
+    /// The namespace that the process itself lives in.
+    pub(crate) home: Option<String>,
 }
 
 impl Applier {
@@ -100,6 +102,16 @@ impl Applier {
             client,
             mapper,
             live,
+            home: None,
+        }
+    }
+
+    /// The same, and it never deletes this namespace.
+    #[must_use]
+    pub fn living_in(self, namespace: Option<String>) -> Self {
+        Self {
+            home: namespace,
+            ..self
         }
     }
 

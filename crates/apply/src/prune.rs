@@ -58,11 +58,7 @@ impl Applier {
         stages::sort_for_deletion(&mut ids);
         entries.sort_by_key(|e| ids.iter().position(|id| *id == e.id));
         for entry in entries {
-            if entry.id.kind == "Namespace"
-                && entry.id.group.is_empty()
-                && entry.id.name == owner.namespace
-            {
-                let why = "the Kustomization lives in it; delete it by hand once the Kustomization is gone";
+            if let Some(why) = self.lives_in(&entry.id, owner) {
                 pruned.kept.push((entry.id, why.into()));
                 continue;
             }
@@ -83,6 +79,19 @@ impl Applier {
             }
         }
         pruned
+    }
+
+    /// Why a namespace is kept: somebody who would have to finish the work lives in it.
+    fn lives_in(&self, id: &ObjectId, owner: &Owner) -> Option<&'static str> {
+        if id.kind != "Namespace" || !id.group.is_empty() {
+            None
+        } else if id.name == owner.namespace {
+            Some("the Kustomization lives in it; delete it by hand once the Kustomization is gone")
+        } else if self.home.as_deref() == Some(&id.name) {
+            Some("the operator lives in it; delete it by hand once the operator is gone")
+        } else {
+            None
+        }
     }
 
     /// Deletes one object; `Some` says why it was kept.
