@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use flux_api::ImageRepository;
+use flux_api::{ImageRepository, Kustomization};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::PartialObjectMeta;
@@ -53,7 +53,9 @@ where
                 }
             }
             Ok(Some(Event::Delete(object))) => {
-                known.remove(&Key::of(&object));
+                let key = Key::of(&object);
+                known.remove(&key);
+                wake(context, &key);
             }
             Ok(None) => return,
             Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "cannot watch"),
@@ -75,12 +77,9 @@ fn wake(context: &Context, secret: &Key) {
         &triggers.image_repositories,
         secret,
     );
-    wake_kind(
-        context,
-        &stores.kustomizations,
-        &triggers.kustomizations,
-        secret,
-    );
+    wake_kustomizations(context, secret, |object| {
+        object.secrets().contains(&secret.name.as_str())
+    });
     wake_kind(
         context,
         &stores.image_update_automations,
@@ -90,11 +89,19 @@ fn wake(context: &Context, secret: &Key) {
 }
 
 fn wake_for_config_map(context: &Context, config_map: &Key) {
+    wake_kustomizations(context, config_map, |object| {
+        substitution::config_maps(&object.spec).any(|name| name == config_map.name)
+    });
+}
+
+/// A Kustomization that refers to what has changed builds again, whatever it remembers.
+fn wake_kustomizations(context: &Context, changed: &Key, refers: impl Fn(&Kustomization) -> bool) {
     for object in context.stores.kustomizations.state() {
-        let refers = object.namespace().as_deref() == Some(&config_map.namespace)
-            && substitution::config_maps(&object.spec).any(|name| name == config_map.name);
-        if refers {
-            context.triggers.kustomizations.wake(&Key::of(&*object));
+        let near = object.metadata.namespace.as_deref() == Some(&changed.namespace);
+        if near && refers(&object) {
+            let key = Key::of(&*object);
+            context.known.reference_changed(&key);
+            context.triggers.kustomizations.wake(&key);
         }
     }
 }
@@ -106,7 +113,7 @@ fn wake_kind<K: Controlled>(
     secret: &Key,
 ) {
     for object in store.state() {
-        let refers = object.namespace().as_deref() == Some(&secret.namespace)
+        let refers = object.meta().namespace.as_deref() == Some(&secret.namespace)
             && (object.secrets().contains(&secret.name.as_str())
                 || K::KIND == ImageRepository::KIND
                     && pulls_with(context, &Key::of(&*object), secret));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flux_api::{Condition, ObjectId, ResourceRef, conditions};
 use flux_apply::Owner;
 use flux_apply::object;
+use kube_runtime::reflector::ObjectRef;
 
 use super::inventory;
 use crate::context::Context;
@@ -101,7 +102,7 @@ impl Claims {
         let index = self.index(context);
         let keys = index.by_id.get(id.to_string().as_str());
         let others = keys.into_iter().flatten().filter(|k| *k != key);
-        others.cloned().collect()
+        others.filter(|k| is_alive(k, context)).cloned().collect()
     }
 
     /// Whether a certain other owner applies an object.
@@ -109,7 +110,7 @@ impl Claims {
         let key = Key::new(&owner.namespace, &owner.name);
         let index = self.index(context);
         let keys = index.by_id.get(id.to_string().as_str());
-        keys.is_some_and(|keys| keys.contains(&key))
+        keys.is_some_and(|keys| keys.contains(&key)) && is_alive(&key, context)
     }
 
     /// Lines that name the objects of an inventory that others apply, too.
@@ -119,7 +120,7 @@ impl Claims {
         for entry in entries {
             let keys = index.by_id.get(entry.id.as_str()).into_iter().flatten();
             let others: BTreeSet<_> = keys
-                .filter(|k| *k != key)
+                .filter(|k| *k != key && is_alive(k, context))
                 .map(|k| format!("Kustomization/{k}"))
                 .collect();
             if let (false, Ok(id)) = (others.is_empty(), entry.object()) {
@@ -155,6 +156,14 @@ impl Claims {
         );
         conditions::set(list, CONDITION, true, "ClaimedTwice", &message, generation);
     }
+}
+
+/// Whether a Kustomization is there to stay. One whose finalizer somebody removed by hand goes
+/// without a word.
+fn is_alive(key: &Key, context: &Context) -> bool {
+    let reference = ObjectRef::new(&key.name).within(&key.namespace);
+    let found = context.stores.kustomizations.get(&reference);
+    found.is_some_and(|object| object.metadata.deletion_timestamp.is_none())
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ use ring::digest::{Context, SHA256};
 /// How many outcomes are kept.
 const LENGTH: usize = 5;
 
-/// The digest of what was built.
+/// The digest of what was built, and of who applies it: another version of this program may apply
+/// the same objects differently, so it applies them once more.
 pub fn digest(objects: &[Object]) -> String {
     let mut context = Context::new(&SHA256);
+    context.update(env!("CARGO_PKG_VERSION").as_bytes());
     for object in objects {
         context.update(object.value.to_string().as_bytes());
         context.update(b"\n");

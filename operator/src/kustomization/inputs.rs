@@ -1,7 +1,8 @@
 //! What a build reads of a source: the directory, and what its kustomization files lead to.
 //!
 //! A commit that changes nothing of it changes nothing that is applied. Git knows the id of every
-//! directory, so the comparison reads no file.
+//! directory, so the comparison reads no file. ConfigMaps and Secrets that a build reads are
+//! watched ([`super::past::Known::reference_changed`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -125,12 +126,7 @@ pub(super) async fn read(
         && files.iter().any(|(path, text)| {
             is_kustomization(path) && String::from_utf8_lossy(text).contains("//")
         });
-    let elsewhere = spec.decryption.is_some()
-        || spec
-            .post_build
-            .as_ref()
-            .is_some_and(|p| !p.substitute_from.is_empty());
-    if remote || elsewhere {
+    if remote {
         return Ok((files, None));
     }
     let mut paths: Vec<String> = paths.into_iter().collect();

@@ -29,12 +29,26 @@ pub(super) struct Past {
     pub(super) digest: String,
     /// When all objects were applied, whether they were known or not.
     pub(super) full: Instant,
+    /// How often ConfigMaps and Secrets that it refers to had changed.
+    references: u64,
+}
+
+/// How often the checks that found nothing to do are told of.
+const TELL_EVERY: Duration = Duration::from_secs(30 * 60);
+
+/// Checks since the last event.
+#[derive(Clone, Copy, Debug)]
+struct Checks {
+    since: Instant,
+    count: u32,
 }
 
 /// What is remembered of all Kustomizations.
 #[derive(Default)]
 pub struct Known {
     past: Shared<Arc<Past>>,
+    references: Shared<u64>,
+    checks: Shared<Checks>,
     /// Who applies what.
     pub claims: claims::Claims,
 }
@@ -43,6 +57,41 @@ impl Known {
     /// Forgets a Kustomization that is gone.
     pub fn forget(&self, key: &Key) {
         self.past.remove(key);
+        self.references.remove(key);
+        self.checks.remove(key);
+    }
+
+    /// Something outside the source that a Kustomization refers to has changed: what a run that
+    /// is under way remembers of its build is history, too.
+    pub fn reference_changed(&self, key: &Key) {
+        let count = self.references(key);
+        self.references.set(key, count + 1);
+    }
+
+    pub(super) fn references(&self, key: &Key) -> u64 {
+        self.references.get(key).unwrap_or_default()
+    }
+
+    /// Begins to count checks: an event has just been published.
+    pub(super) fn told(&self, key: &Key) {
+        let since = Instant::now();
+        self.checks.set(key, Checks { since, count: 0 });
+    }
+
+    /// Counts a check that found nothing to do; how many there were in which time when it is time
+    /// to tell.
+    pub(super) fn check(&self, key: &Key) -> Option<(u32, Duration)> {
+        let Some(Checks { since, count }) = self.checks.get(key) else {
+            self.told(key);
+            return None;
+        };
+        let count = count + 1;
+        if since.elapsed() >= TELL_EVERY {
+            self.told(key);
+            return Some((count, since.elapsed()));
+        }
+        self.checks.set(key, Checks { since, count });
+        None
     }
 }
 
@@ -58,6 +107,7 @@ impl Run<'_> {
         let past = Past {
             inputs,
             digest,
+            references: self.references,
             // Who was proven from what an earlier process left takes its turn within the period,
             // not all at once.
             full: full.unwrap_or_else(|| self.spread()),
@@ -99,6 +149,10 @@ impl Run<'_> {
         let Some(inputs) = &past.inputs else {
             return false;
         };
+        let references = self.context.known.references(&self.key);
+        if past.references != references {
+            return false;
+        }
         if self.is_full_due() || !is_proven(self.object) || !self.is_settled() {
             return false;
         }

@@ -1,7 +1,7 @@
 //! The steps of a run.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flux_api::names::{self, reason};
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions, go_string};
@@ -40,11 +40,14 @@ pub(super) struct Run<'a> {
     pub(super) revision: Option<String>,
     pub(super) digest: Option<String>,
     pub(super) changed: bool,
+    /// How often what it refers to had changed when the run began.
+    pub(super) references: u64,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(object: &'a Kustomization, context: &'a Arc<Context>) -> Self {
         Self {
+            references: context.known.references(&Key::of(object)),
             object,
             key: Key::of(object),
             context,
@@ -382,6 +385,7 @@ impl<'a> Run<'a> {
         if verdict.is_ready() {
             self.status.last_applied_revision = self.revision.clone();
             if self.changed || !was_ready || asked {
+                self.context.known.told(&self.key);
                 self.record(
                     Event::normal(
                         reason::RECONCILIATION_SUCCEEDED,
@@ -393,6 +397,13 @@ impl<'a> Run<'a> {
                     )
                     .with(names::KUSTOMIZE_EVENT_COMMIT_STATUS, "update"),
                 );
+            } else if let Some((count, period)) = self.context.known.check(&self.key) {
+                let message = format!(
+                    "Checked {count} times in {}, nothing to do, next run in {}",
+                    go_string(Duration::from_secs(period.as_secs())),
+                    go_string(interval)
+                );
+                self.record(Event::normal(reason::RECONCILIATION_SUCCEEDED, message));
             }
         }
         // A run that only concludes a wait for health built nothing itself.
