@@ -13,7 +13,7 @@ const NAMES: &[&str] = &["name", "namespace"];
 
 /// One step from an object to one of its fields.
 #[derive(Clone, Copy)]
-enum Step<'a> {
+pub(crate) enum Step<'a> {
     Field(&'a str),
     Item(usize, &'a Value),
 }
@@ -48,6 +48,16 @@ pub fn writers(managed_fields: &Value, desired: &Value, manager: &str) -> Vec<St
         }
     }
     found
+}
+
+/// Whether anybody but `manager` owns a field.
+pub(crate) fn is_owned_by_others(managed_fields: &Value, path: &[Step<'_>], manager: &str) -> bool {
+    managed_fields.as_array().is_some_and(|entries| {
+        entries
+            .iter()
+            .filter(|e| !(e["manager"] == manager && e["operation"] == "Apply"))
+            .any(|e| holds(&e["fieldsV1"], path))
+    })
 }
 
 fn shorten(mut paths: Vec<String>) -> String {

@@ -12,6 +12,7 @@
 //! | [`request`] | single requests, with the server's warnings kept |
 //! | [`normalize`] | what is done to an object before it is applied |
 //! | [`rules`] | the annotations by which users steer apply and prune |
+//! | [`ignore`] | fields that are left to others |
 //! | [`stages`] | the order of things |
 //! | [`plan`] | what will be applied, settled before anything is |
 //! | [`seen`] | the metadata of an object in a few words |
@@ -26,6 +27,7 @@ pub mod applier;
 pub mod fields;
 mod follow;
 pub mod health;
+pub mod ignore;
 pub mod live;
 pub mod managers;
 pub mod mapper;

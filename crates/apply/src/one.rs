@@ -5,7 +5,7 @@
 //! | is as it was applied | none |
 //! | is known, something changed | the apply |
 //! | is not known | a guarded create; where one exists nevertheless, it is read first |
-//! | was changed by others | it is read, to name them; then the apply |
+//! | was changed by others, or leaves fields to them | it is read, to name them; then the apply |
 //! | cannot be watched | it is read; then the apply |
 
 use std::borrow::Cow;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::applier::{Action, Applier};
 use crate::fields;
+use crate::ignore;
 use crate::live::Look;
 use crate::managers;
 use crate::object::{self, Gvk, Owner};
@@ -91,7 +92,7 @@ impl Applier {
                 if rightful && !terms.options.full && as_applied() {
                     return Ok(Done::quietly(Action::Unchanged));
                 }
-                if !takes_over(&seen, desired) {
+                if !takes_over(&seen, desired) && planned.ignored.is_empty() {
                     return self.write(planned, hash, Some(&seen), terms).await;
                 }
             }
@@ -102,8 +103,9 @@ impl Applier {
 
     /// Whether the object is what an earlier process applied.
     fn is_proven(&self, planned: &Planned, hash: u64, terms: &Terms<'_>) -> bool {
-        let (options, object) = (terms.options, &planned.object);
-        options.proven && self.live.trust(&planned.id, &options.owner, object, hash)
+        let options = terms.options;
+        let object = ignore::without(&planned.object, &planned.ignored);
+        options.proven && self.live.trust(&planned.id, &options.owner, &object, hash)
     }
 
     /// Creates an object that is not known; `None` when it exists.
@@ -127,7 +129,10 @@ impl Applier {
     ) -> Result<Done, RequestError> {
         let path = planned.path();
         let before = self.live.look(&planned.id, &terms.options.owner, hash);
-        let body = request::get_metadata(&self.client, &path).await?;
+        let body = match planned.ignored.is_empty() {
+            true => request::get_metadata(&self.client, &path).await?,
+            false => request::get_whole(&self.client, &path).await?,
+        };
         let live = match &body {
             Some(body) => Some(Reading::parse(body, &self.manager)?.seen),
             None => None,
@@ -137,7 +142,7 @@ impl Applier {
         if let Decision::Skip(why) = rules::decide(desired, marks) {
             return Ok(Done::quietly(Action::Skipped(why)));
         }
-        let mut drift = None;
+        let (mut drift, mut over) = (None, None);
         if let (Some(body), Some(seen)) = (&body, &live) {
             let metadata: Value = serde_json::from_slice(body)?;
             let managed = &metadata["metadata"]["managedFields"];
@@ -145,7 +150,16 @@ impl Applier {
                 before,
                 Look::There { drifted: true, .. } | Look::Absent { lost: true }
             ) {
-                drift = Some(describe(managed, planned, &self.manager));
+                drift = describe(managed, planned, &self.manager);
+            }
+            if !planned.ignored.is_empty() {
+                let ignored = &planned.ignored;
+                over = Some(ignore::over(
+                    &planned.object,
+                    &metadata,
+                    ignored,
+                    &self.manager,
+                ));
             }
             if takes_over(seen, desired)
                 && let Some(patch) = managers::take_over(&metadata, &self.manager)
@@ -163,7 +177,10 @@ impl Applier {
         } else if matches!(before, Look::Absent { lost: true }) {
             drift = Some("it was deleted".to_owned());
         }
-        let mut done = self.write(planned, hash, live.as_ref(), terms).await?;
+        let object = over.as_ref().unwrap_or(&planned.object);
+        let mut done = self
+            .write_object(planned, object, hash, live.as_ref(), terms)
+            .await?;
         done.drift = drift;
         Ok(done)
     }
@@ -175,8 +192,21 @@ impl Applier {
         live: Option<&Seen>,
         terms: &Terms<'_>,
     ) -> Result<Done, RequestError> {
+        self.write_object(planned, &planned.object, hash, live, terms)
+            .await
+    }
+
+    /// Applies `object`, which is the planned one or what of it is applied over the live one.
+    async fn write_object(
+        &self,
+        planned: &Planned,
+        object: &Value,
+        hash: u64,
+        live: Option<&Seen>,
+        terms: &Terms<'_>,
+    ) -> Result<Done, RequestError> {
         let path = planned.path();
-        let desired = labelled(planned, live, terms);
+        let desired = labelled(&planned.id, object, live, terms);
         let written = self.live.begin(&planned.id);
         let recently = written.is_some_and(|at| at.elapsed() < SAME_SECOND);
         match self.send(planned, &desired, false, terms).await {
@@ -294,10 +324,13 @@ fn takes_over(live: &Seen, desired: Marks) -> bool {
     live.predecessors && !live.marks.merge && !desired.merge
 }
 
-fn describe(managed_fields: &Value, planned: &Planned, manager: &str) -> String {
-    match fields::writers(managed_fields, &planned.object, manager).as_slice() {
-        [] => "somebody changed it".to_owned(),
-        writers => writers.join("; "),
+/// Who changed what of an object; nothing where only fields were changed that are left to others.
+fn describe(managed_fields: &Value, planned: &Planned, manager: &str) -> Option<String> {
+    let object = ignore::without(&planned.object, &planned.ignored);
+    match fields::writers(managed_fields, &object, manager).as_slice() {
+        [] if !planned.ignored.is_empty() => None,
+        [] => Some("somebody changed it".to_owned()),
+        writers => Some(writers.join("; ")),
     }
 }
 
@@ -310,14 +343,19 @@ fn is_unchanged(before: &Seen, after: &Seen, recently: bool) -> bool {
 }
 
 /// The object as it is applied: with the labels of its first owner where that still applies it.
-fn labelled<'a>(planned: &'a Planned, live: Option<&Seen>, terms: &Terms<'_>) -> Cow<'a, Value> {
+fn labelled<'a>(
+    id: &ObjectId,
+    object: &'a Value,
+    live: Option<&Seen>,
+    terms: &Terms<'_>,
+) -> Cow<'a, Value> {
     match live.and_then(|seen| seen.owner.as_ref()) {
-        Some(first) if *first != terms.options.owner && (terms.shared)(&planned.id, first) => {
-            let mut object = planned.object.clone();
+        Some(first) if *first != terms.options.owner && (terms.shared)(id, first) => {
+            let mut object = object.clone();
             object::set_labels(&mut object, first.labels());
             Cow::Owned(object)
         }
-        _ => Cow::Borrowed(&planned.object),
+        _ => Cow::Borrowed(object),
     }
 }
 
@@ -343,7 +381,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mapper::Resource;
 
     fn seen(object: &Value) -> Seen {
         Reading::parse(object.to_string().as_bytes(), "m")
@@ -362,15 +399,6 @@ mod tests {
         let (mut live, id) = (object.clone(), object::id(&object).unwrap());
         object::set_labels(&mut object, owner("second").labels());
         object::set_labels(&mut live, owner("first").labels());
-        let planned = Planned {
-            id,
-            gvk: Gvk::of(&object).unwrap(),
-            resource: Resource {
-                plural: "namespaces".into(),
-                namespaced: false,
-            },
-            object,
-        };
         let live = seen(&live);
         let options = Options::of(owner("second"));
         for (live, is_shared, want) in [
@@ -383,7 +411,7 @@ mod tests {
                 announced: HashSet::new(),
                 shared: &|_, _| is_shared,
             };
-            let found = labelled(&planned, live, &terms);
+            let found = labelled(&id, &object, live, &terms);
             assert_eq!(Owner::of(&found), Some(owner(want)));
         }
     }

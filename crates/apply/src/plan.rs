@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::applier::{Applier, Failure};
 use crate::mapper::{self, Resource};
 use crate::object::{self, Gvk, Owner};
-use crate::{normalize, request};
+use crate::{ignore, normalize, request};
 
 /// How objects are applied.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Options {
     pub concurrency: usize,
     /// How long to wait for new definitions to be served.
     pub definition_timeout: Duration,
+    /// Fields that are left to others.
+    pub ignore: ignore::Rules,
     /// Apply also what is known to be as it was applied.
     pub full: bool,
     /// This very set was applied completely, by an earlier process at the latest: an object whose
@@ -40,6 +42,7 @@ impl Options {
             default_namespace: owner.namespace.clone(),
             concurrency: 4,
             definition_timeout: Duration::from_secs(60),
+            ignore: ignore::Rules::default(),
             full: false,
             proven: false,
             owner,
@@ -58,6 +61,8 @@ pub struct Planned {
     pub resource: Resource,
     /// What is applied.
     pub object: Value,
+    /// Fields of it that are left to others.
+    pub ignored: ignore::Paths,
 }
 
 impl Planned {
@@ -127,6 +132,7 @@ impl Applier {
             settle_namespace(&mut object, &mut id, &resource, &options.default_namespace);
             if seen.insert(id.clone()) {
                 plan.objects.push(Planned {
+                    ignored: options.ignore.paths(&gvk, &id, &object),
                     id,
                     gvk,
                     resource,

@@ -180,11 +180,8 @@ async fn patch(
 /// # Errors
 /// See [`RequestError`].
 pub async fn get(client: &Client, path: &str) -> Result<Option<Value>, RequestError> {
-    match get_bytes(client, path, "application/json").await {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let bytes = get_whole(client, path).await?;
+    Ok(bytes.as_deref().map(serde_json::from_slice).transpose()?)
 }
 
 /// Reads an object's metadata as JSON; `None` when it does not exist.
@@ -193,6 +190,15 @@ pub async fn get(client: &Client, path: &str) -> Result<Option<Value>, RequestEr
 /// See [`RequestError`].
 pub async fn get_metadata(client: &Client, path: &str) -> Result<Option<Bytes>, RequestError> {
     match get_bytes(client, path, PARTIAL).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads an object as JSON; `None` when it does not exist.
+pub(crate) async fn get_whole(client: &Client, path: &str) -> Result<Option<Bytes>, RequestError> {
+    match get_bytes(client, path, "application/json").await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

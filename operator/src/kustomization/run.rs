@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use flux_api::names::{self, reason};
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions, go_string};
 use flux_apply::applier::Action;
+use flux_apply::ignore::Rules;
 use flux_apply::{Options, Owner, object};
 use flux_build::{BuildOptions, Object};
 use kube::ResourceExt;
@@ -211,6 +212,10 @@ impl<'a> Run<'a> {
             owner: self.owner(),
             full: self.is_full_due(),
             proven,
+            ignore: Rules::parse(&self.object.spec.ignore).map_err(|error| Verdict::Stalled {
+                reason: "InvalidIgnore",
+                message: error.to_string(),
+            })?,
             force: self.object.spec.force,
             default_namespace: self
                 .object

@@ -17,7 +17,6 @@ pub fn check(spec: &KustomizationSpec) -> Result<(), Verdict> {
     let asked = [
         (spec.kube_config.is_some(), "kubeConfig"),
         (!spec.health_check_exprs.is_empty(), "healthCheckExprs"),
-        (!spec.ignore.is_empty(), "ignore"),
         (
             spec.depends_on.iter().any(|d| d.ready_expr.is_some()),
             "dependsOn[].readyExpr",

@@ -225,3 +225,27 @@ async fn what_two_apply_is_named_on_both() {
         .await;
     scene.others_go_on().await;
 }
+
+#[tokio::test]
+async fn ignored_fields_are_left_to_others() {
+    let scene = Scene::start("ignored").await;
+    let repository = scene.repository(APPS);
+    let two = |other: &str| format!("{}  other: {other}\n", config_map("app", "1"));
+    let revision = repository.commit(&[("app.yaml", Some(&two("a")))]);
+    scene.source(APPS, &repository).await;
+    let rule = json!({"paths": ["/data/value"], "target": {"kind": "ConfigMap"}});
+    let fields = json!({"ignore": [rule]});
+    scene.kustomization(APPS, APPS, "./", fields).await;
+    scene.applied(APPS, &revision).await;
+    assert_eq!(scene.value("app").await.as_deref(), Some("1"));
+
+    scene.intrude("app", "2").await;
+    let revision = repository.commit(&[("app.yaml", Some(&two("b")))]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+    let app = scene.api::<ConfigMap>().get("app").await.unwrap();
+    assert_eq!(app.data["data"], json!({"value": "2", "other": "b"}));
+    let told = scene.messages("DriftCorrected").await;
+    assert!(told.is_empty(), "nothing was corrected: {told:?}");
+    scene.others_go_on().await;
+}
