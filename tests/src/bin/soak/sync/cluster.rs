@@ -39,6 +39,7 @@ pub(super) struct Cluster<'a> {
     revision: String,
     count: usize,
     wait: bool,
+    interval: String,
     arguments: Vec<String>,
     metrics: String,
     operator: Arc<Process>,
@@ -78,6 +79,7 @@ impl<'a> Cluster<'a> {
             revision: String::new(),
             count: arguments.kustomizations,
             wait: arguments.wait,
+            interval: arguments.interval.clone(),
             arguments: flags,
             metrics: format!("http://127.0.0.1:{}/metrics", ports[2]),
             states,
@@ -146,7 +148,7 @@ impl<'a> Cluster<'a> {
         let depends: Vec<_> = depends_on.iter().map(|n| json!({"name": n})).collect();
         let object = json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
             "metadata": {"name": name},
-            "spec": {"interval": "1h", "prune": true, "wait": self.wait, "dependsOn": depends,
+            "spec": {"interval": self.interval, "prune": true, "wait": self.wait, "dependsOn": depends,
                 "targetNamespace": self.namespace, "path": format!("./apps/{number}"),
                 "sourceRef": {"kind": "GitRepository", "name": SOURCE}}});
         let params = PatchParams::apply("soak").force();

@@ -55,8 +55,9 @@ impl Meter {
         Ok(())
     }
 
-    /// Prints what the requests were.
+    /// Prints what the requests were, with those that follow the work (events).
     pub(super) async fn print_kinds(&self, cluster: &Cluster<'_>) -> Result<()> {
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         let mut kinds: Vec<_> = self.difference(cluster).await?.into_iter().collect();
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         for (kind, count) in kinds.into_iter().take(12) {
@@ -95,14 +96,16 @@ async fn requests(cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
             continue;
         };
         let subresource = label("subresource").unwrap_or_default();
-        let ours = match (verb, resource) {
-            ("APPLY" | "PATCH", _) | ("POST", "events") | ("DELETE", _) => true,
-            ("GET" | "LIST", "kustomizations" | "gitrepositories" | "configmaps" | "services") => {
-                true
-            }
-            ("GET", "deployments" | "serviceaccounts") => true,
-            _ => false,
-        };
+        let ours = matches!(
+            (verb, resource),
+            ("APPLY" | "PATCH" | "DELETE", _)
+                | ("POST", "events")
+                | (
+                    "GET" | "LIST",
+                    "kustomizations" | "gitrepositories" | "configmaps" | "services"
+                )
+                | ("GET", "deployments" | "serviceaccounts")
+        );
         if ours {
             let count: f64 = line.rsplit(' ').next().context("no value")?.parse()?;
             let key = format!("{verb} {resource} {subresource}");

@@ -22,6 +22,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     wait: bool,
 
+    /// Their interval, as in a manifest.
+    #[arg(long, default_value = "1h")]
+    interval: String,
+
     /// Objects that the operator reconciles at once.
     #[arg(long, default_value_t = 20)]
     concurrent: u16,
@@ -80,6 +84,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     meter.print_kinds(&cluster).await?;
 
     tokio::time::sleep(Duration::from_secs(10)).await;
+    let meter = Meter::start(&cluster).await?;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    meter.print(&cluster, "30 s at rest", count).await?;
+
     cluster.restart().await?;
     let meter = Meter::restarted(&cluster).await?;
     cluster.all_verified().await?;
@@ -87,11 +95,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         .print(&cluster, "restart: all verified", count)
         .await?;
     meter.print_kinds(&cluster).await?;
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    let meter = Meter::start(&cluster).await?;
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    meter.print(&cluster, "30 s at rest", count).await?;
 
+    tokio::time::sleep(Duration::from_secs(10)).await;
     let meter = Meter::start(&cluster).await?;
     cluster.install_chain(arguments.chain).await?;
     meter
