@@ -103,6 +103,9 @@ impl Decryption {
         let Some(data) = secret.get_mut("data").and_then(Value::as_object_mut) else {
             return Ok(());
         };
+        if matches!(self, Self::Refuse) {
+            return Ok(());
+        }
         for (key, value) in data {
             let content = value.as_str().and_then(|text| STANDARD.decode(text).ok());
             let Some(content) = content.filter(|content| sops::may_be_encrypted(content)) else {
@@ -172,5 +175,113 @@ fn mask_object(object: &mut Value) {
     }
     if let Some(Value::Object(map)) = fields.get_mut("stringData") {
         fill(map, &mask);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BuildOptions, Files, build, differential};
+
+    const ENV: &str = include_str!("../tests/vectors/sops/app.env");
+    const SECRET: &str = include_str!("../tests/vectors/sops/secret.yaml");
+
+    fn keys() -> Decryption {
+        let mut keys = Keys::default();
+        keys.add(include_str!("../tests/vectors/sops/test.agekey"))
+            .unwrap();
+        Decryption::Keys(Arc::new(keys))
+    }
+
+    async fn built(
+        files: &[(&str, &str)],
+        options: BuildOptions,
+    ) -> Result<Vec<Value>, BuildError> {
+        let files: Files = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned().into()))
+            .collect();
+        let spec = json!({"interval": "1m", "prune": true,
+            "sourceRef": {"kind": "GitRepository", "name": "a"}});
+        let spec = serde_json::from_value(spec).unwrap();
+        let objects = build(&files, "", &spec, "ns", &options).await?;
+        Ok(objects.into_iter().map(|object| object.value).collect())
+    }
+
+    fn text(value: &Value) -> String {
+        let content = STANDARD.decode(value.as_str().unwrap()).unwrap();
+        String::from_utf8(content).unwrap()
+    }
+
+    #[tokio::test]
+    async fn in_process() {
+        let options = |decryption| BuildOptions {
+            decryption,
+            ..BuildOptions::default()
+        };
+        let files = [("a/db.yaml", SECRET)];
+        let found = built(&files, options(keys())).await.unwrap();
+        assert_eq!(found[0]["data"], json!({"token": "c2VjcmV0"}));
+        assert!(found[0].get("sops").is_none());
+        let masked = built(&files, options(Decryption::Mask)).await.unwrap();
+        assert_eq!(masked[0]["stringData"]["password"], MASK);
+        let none = Decryption::Keys(Arc::default());
+        let error = built(&files, options(none)).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "decryption failed for 'a/db.yaml' (Secret/shop/db): no key for it: it is \
+                 encrypted for age1mwl864"
+            ),
+            "{error}"
+        );
+        let inner = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+            "data": {"app.env": STANDARD.encode(ENV)}});
+        let inner = built(&[("s.yaml", &inner.to_string())], options(keys()))
+            .await
+            .unwrap();
+        assert!(text(&inner[0]["data"]["app.env"]).starts_with("USER=admin\n"));
+    }
+
+    /// What goes through the program: patches and files for Secrets are decrypted before, a file
+    /// for a ConfigMap never.
+    #[tokio::test]
+    async fn for_the_program() {
+        let Some(options) = differential::options() else {
+            return;
+        };
+        let options = BuildOptions {
+            decryption: keys(),
+            ..options
+        };
+        let kustomization = "namespace: x\nresources: [db.yaml]\npatches: [{path: patch.yaml}]\n\
+            secretGenerator:\n- {name: env, envs: [app.env], options: {disableNameSuffixHash: true}}\n\
+            - {name: both, files: [both.env], options: {disableNameSuffixHash: true}}\n\
+            configMapGenerator:\n- {name: map, files: [both.env], options: {disableNameSuffixHash: true}}\n";
+        let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\n";
+        let files = [
+            ("kustomization.yaml", kustomization),
+            ("db.yaml", plain),
+            ("patch.yaml", SECRET),
+            ("app.env", ENV),
+            ("both.env", ENV),
+        ];
+        let found = built(&files, options).await.unwrap();
+        let one = |kind: &str, name: &str| {
+            found
+                .iter()
+                .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+                .unwrap()
+        };
+        assert_eq!(one("Secret", "db")["data"]["token"], "c2VjcmV0");
+        assert!(one("Secret", "db").get("sops").is_none());
+        assert_eq!(text(&one("Secret", "env")["data"]["USER"]), "admin");
+        assert!(text(&one("Secret", "both")["data"]["both.env"]).starts_with("USER=admin\n"));
+        let map = one("ConfigMap", "map")["data"]["both.env"]
+            .as_str()
+            .unwrap();
+        assert!(
+            map.contains("ENC[AES256_GCM,") && !map.contains("admin"),
+            "{map}"
+        );
     }
 }

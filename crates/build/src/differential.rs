@@ -10,7 +10,7 @@ use crate::native::{self, Native};
 use crate::{BuildError, BuildOptions, Files, build, program};
 
 /// `kustomize`: `$KUSTOMIZE`, `PATH`, or what the sandbox built.
-fn options() -> Option<BuildOptions> {
+pub(crate) fn options() -> Option<BuildOptions> {
     let in_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
         std::env::split_paths(&path)
             .map(|folder| folder.join("kustomize"))

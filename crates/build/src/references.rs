@@ -260,8 +260,16 @@ impl Scan<'_> {
         if let Some(content) = self.files.get(&path) {
             let content = content.clone();
             self.inputs.needs_parents |= !paths::is_within(&path, place.directory);
-            if place.role != Role::Other && !place.plugin {
-                self.inputs.roles.insert(path.clone(), place.role);
+            // What is read for several things is decrypted for none of them before the build: a
+            // Secret gets its file afterwards, a ConfigMap must not get it at all.
+            let role = if place.plugin {
+                Role::Other
+            } else {
+                place.role
+            };
+            let known = self.inputs.roles.entry(path.clone()).or_insert(role);
+            if *known != role {
+                *known = Role::Other;
             }
             self.inputs.files.insert(path);
             return if place.plugin {
