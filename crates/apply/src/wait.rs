@@ -3,9 +3,11 @@
 //! Each object is read once; only those that are not there yet are watched, one by one, so that a
 //! wait costs no polling and holds no more than the objects it waits for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flux_api::inventory::ObjectId;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use kube::Api;
@@ -28,6 +30,37 @@ pub struct Target {
     pub id: ObjectId,
     /// Group, version and kind.
     pub gvk: Gvk,
+    /// Who says how it is, in the place of [`health::status`].
+    pub judge: Option<Judge>,
+}
+
+/// Tells the health of objects in its own way.
+#[derive(Clone)]
+pub struct Judge(Arc<dyn Fn(Value) -> BoxFuture<'static, Status> + Send + Sync>);
+
+impl Judge {
+    /// A judge who is given the live object.
+    pub fn new<F>(judge: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Status> + Send + 'static,
+    {
+        Self(Arc::new(move |live| Box::pin(judge(live))))
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Judge")
+    }
+}
+
+impl Target {
+    async fn status(&self, live: Value) -> Status {
+        match &self.judge {
+            Some(Judge(judge)) => judge(live).await,
+            None => health::status(&live),
+        }
+    }
 }
 
 /// Why a wait ended without success.
@@ -121,22 +154,30 @@ impl Applier {
         let Some(live) = request::get(&self.client, &path).await? else {
             return Ok(Status::NotFound);
         };
-        let status = health::status(&live);
-        self.note(&target.id, &status, object::resource_version(&live));
+        let version = object::resource_version(&live).to_owned();
+        let status = target.status(live).await;
+        self.note(target, &status, &version);
         Ok(status)
     }
 
     /// Whether the watch of managed objects answers without a request: the object was healthy at
     /// the version that it has, or there is nothing to wait for in its kind.
     fn is_known_healthy(&self, target: &Target) -> bool {
+        if target.judge.is_some() {
+            return false;
+        }
         self.live.is_healthy(&target.id)
             || (health::is_at_once(&target.gvk)
                 && self.live.seen(&target.id).is_some_and(|s| !s.terminating))
     }
 
-    fn note(&self, id: &ObjectId, status: &Status, version: &str) {
+    fn note(&self, target: &Target, status: &Status, version: &str) {
+        // What one Kustomization takes for health is not so for the next.
+        if target.judge.is_some() {
+            return;
+        }
         if let (Status::Current, Ok(version)) = (status, version.parse()) {
-            self.live.healthy(id, version);
+            self.live.healthy(&target.id, version);
         }
     }
 
@@ -163,9 +204,9 @@ impl Applier {
                 loop {
                     match updates.try_next().await {
                         Ok(Some(Some(live))) => {
-                            let status = judge(&live, &target.gvk);
+                            let status = target.status(complete(&live, &target.gvk)).await;
                             let version = live.metadata.resource_version.as_deref();
-                            self.note(&target.id, &status, version.unwrap_or_default());
+                            self.note(&target, &status, version.unwrap_or_default());
                             if matches!(status, Status::Current | Status::Failed(_)) {
                                 return (index, status);
                             }
@@ -195,13 +236,13 @@ impl Applier {
     }
 }
 
-/// Judges an object that a watch brought. Its first event comes from a list, whose items do not
-/// say of which kind they are.
-fn judge(live: &DynamicObject, gvk: &Gvk) -> Status {
+/// An object that a watch brought. Its first event comes from a list, whose items do not say of
+/// which kind they are.
+fn complete(live: &DynamicObject, gvk: &Gvk) -> Value {
     let mut live = serde_json::to_value(live).unwrap_or_default();
     live["apiVersion"] = Value::String(gvk.api_version());
     live["kind"] = Value::String(gvk.kind.clone());
-    health::status(&live)
+    live
 }
 
 fn unhealthy(
@@ -231,9 +272,10 @@ mod tests {
             kind: kind.into(),
         };
         assert_eq!(
-            judge(&item, &gvk("apps", "Deployment")).name(),
+            health::status(&complete(&item, &gvk("apps", "Deployment"))).name(),
             "InProgress"
         );
-        assert_eq!(judge(&item, &gvk("", "ConfigMap")), Status::Current);
+        let map = complete(&item, &gvk("", "ConfigMap"));
+        assert_eq!(health::status(&map), Status::Current);
     }
 }

@@ -36,6 +36,13 @@ pub fn check(object: &Kustomization, revision: &str, context: &Context) -> Resul
         let Some(found) = context.stores.kustomizations.get(&reference) else {
             return Err(format!("dependency '{key}' not found"));
         };
+        if dependency
+            .ready_expr
+            .as_ref()
+            .is_some_and(|e| !e.is_empty())
+        {
+            continue;
+        }
         judge(object, &context.newest_of(found), revision)
             .map_err(|why| format!("dependency '{key}' {why}"))?;
     }

@@ -88,7 +88,11 @@ impl Run<'_> {
 
     /// Starts a wait where the spec asks for one.
     pub(super) async fn check_health(&mut self, revision: &str) -> Result<Verdict, Verdict> {
-        let targets = self.health_targets();
+        let mut targets = self.health_targets();
+        let expressions = self.health_expressions()?;
+        for target in &mut targets {
+            target.judge = expressions.judge(&target.gvk);
+        }
         if targets.is_empty() {
             conditions::remove(&mut self.status.conditions, names::HEALTHY);
             return Ok(self.applied(revision));
@@ -205,7 +209,11 @@ impl Run<'_> {
                         version: entry.v,
                         kind: id.kind.clone(),
                     };
-                    Some(Target { id, gvk })
+                    Some(Target {
+                        id,
+                        gvk,
+                        judge: None,
+                    })
                 })
                 .filter(|target| !self.is_self(&target.id))
                 .collect();
@@ -234,6 +242,7 @@ impl Run<'_> {
                         version,
                         kind: check.kind.clone(),
                     },
+                    judge: None,
                 }
             })
             .collect()

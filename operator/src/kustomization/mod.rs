@@ -19,6 +19,7 @@ use crate::key::Key;
 use crate::status::common_fields;
 use run::Run;
 
+pub mod cel;
 pub mod claims;
 mod cycles;
 mod decryption;
@@ -30,6 +31,7 @@ pub mod history;
 pub mod impersonation;
 mod inputs;
 pub mod inventory;
+mod judges;
 mod origins;
 pub mod past;
 mod run;

@@ -70,6 +70,7 @@ impl<'a> Run<'a> {
             return verdict;
         }
         self.revision = Some(revision.clone());
+        self.check_ready_expressions().await?;
         dependencies::check(self.object, &revision, self.context)
             .map_err(|message| self.waiting(reason::DEPENDENCY_NOT_READY, message))?;
         self.status.last_attempted_revision = Some(revision.clone());

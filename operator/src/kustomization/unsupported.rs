@@ -14,14 +14,7 @@ pub fn check(spec: &KustomizationSpec) -> Result<(), Verdict> {
     check_duration("interval", Some(&spec.interval))?;
     check_duration("retryInterval", spec.retry_interval.as_ref())?;
     check_duration("timeout", spec.timeout.as_ref())?;
-    let asked = [
-        (spec.kube_config.is_some(), "kubeConfig"),
-        (!spec.health_check_exprs.is_empty(), "healthCheckExprs"),
-        (
-            spec.depends_on.iter().any(|d| d.ready_expr.is_some()),
-            "dependsOn[].readyExpr",
-        ),
-    ];
+    let asked = [(spec.kube_config.is_some(), "kubeConfig")];
     let fields: Vec<_> = asked
         .into_iter()
         .filter(|(asked, _)| *asked)
