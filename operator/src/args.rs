@@ -69,6 +69,20 @@ pub struct Args {
     #[arg(long)]
     pub cross_namespace_policies: bool,
 
+    /// Secret of the operator's own namespace with age keys, for Kustomizations that decrypt and name
+    /// no Secret.
+    #[arg(long, value_name = "NAME")]
+    pub sops_age_secret: Option<String>,
+
+    /// Namespace of the operator itself.
+    #[arg(
+        long,
+        env = "RUNTIME_NAMESPACE",
+        default_value = "flux-system",
+        hide = true
+    )]
+    pub runtime_namespace: String,
+
     /// ServiceAccount as which Kustomizations are applied that name none [default: the operator's
     /// own rights].
     #[arg(long, value_name = "NAME")]

@@ -27,14 +27,18 @@ impl Run<'_> {
             return Err(self.failed(reason::BUILD_FAILED, message));
         }
         let mut keys = Keys::default();
+        let args = &self.context.args;
         if let Some(reference) = &spec.secret_ref {
-            self.keys_of(&reference.name, &mut keys).await?;
+            let namespace = &self.key.namespace;
+            self.keys_of(namespace, &reference.name, &mut keys).await?;
+        } else if let Some(name) = &args.sops_age_secret {
+            self.keys_of(&args.runtime_namespace, name, &mut keys)
+                .await?;
         }
         Ok(Decryption::Keys(Arc::new(keys)))
     }
 
-    async fn keys_of(&self, name: &str, keys: &mut Keys) -> Result<(), Verdict> {
-        let namespace = &self.key.namespace;
+    async fn keys_of(&self, namespace: &str, name: &str, keys: &mut Keys) -> Result<(), Verdict> {
         let failed = |message: String| {
             self.failed(
                 reason::BUILD_FAILED,

@@ -63,20 +63,12 @@ impl Folder {
         let domain: Vec<&str> = directory.iter().map(String::as_str).collect();
         let given = IgnoreList::parse(&ignore.join("\n"), &domain);
         let list = IgnoreList::effective(tree, &given);
-        files.retain(|name, _| !is_ignored(&list, name));
+        files.retain(|name, _| !list.ignores(name, false));
         Ok(Self {
             files,
             directory: directory.join("/"),
         })
     }
-}
-
-/// Whether a file or one of the folders above it is left out.
-fn is_ignored(list: &IgnoreList, name: &str) -> bool {
-    list.ignores(name, false)
-        || name
-            .match_indices('/')
-            .any(|(at, _)| name.get(..at).is_some_and(|folder| folder == ".git"))
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> Error {
