@@ -4,6 +4,7 @@
 //! the next word is the value of a flag even when it begins with a dash, the last of a repeated
 //! flag counts. clap has other defaults, so [`command`] adapts the tree in one pass.
 
+mod elsewhere;
 mod errors;
 mod global;
 pub(crate) mod values;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     /// Show what would be selected or changed, without changing anything
     #[command(subcommand)]
     Preview(commands::preview::Preview),
+    /// Show what the controllers write to their logs
+    Logs(commands::logs::Args),
     /// Ask for a reconciliation now and wait for its outcome
     #[command(subcommand)]
     Reconcile(commands::reconcile::Reconcile),
@@ -85,6 +88,8 @@ pub(crate) enum Command {
     /// Keep controllers from acting upon resources
     #[command(subcommand)]
     Suspend(commands::suspend::Suspend),
+    /// Show where an object of the cluster comes from: its Kustomization, source and commit
+    Trace(commands::trace::Args),
     /// Show what a Kustomization applied
     #[command(subcommand)]
     Tree(commands::tree::Tree),

@@ -4,6 +4,7 @@ pub(crate) mod apply;
 mod config;
 mod errors;
 mod object;
+mod resources;
 mod warnings;
 
 use futures::future::join_all;

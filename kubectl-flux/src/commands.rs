@@ -13,11 +13,13 @@ pub(crate) mod export;
 pub(crate) mod get;
 pub(crate) mod install;
 pub(crate) mod lint;
+pub(crate) mod logs;
 pub(crate) mod preview;
 pub(crate) mod reconcile;
 pub(crate) mod resume;
 pub(crate) mod stats;
 pub(crate) mod suspend;
+pub(crate) mod trace;
 pub(crate) mod tree;
 pub(crate) mod uninstall;
 pub(crate) mod version;
@@ -57,10 +59,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Install(args) => install::run(&args, &context),
         Command::Preview(preview) => preview::run(&preview, &context),
         Command::Lint(args) => lint::run(&args, &context),
+        Command::Logs(args) => logs::run(&args, &context),
         Command::Reconcile(what) => reconcile::run(what, &context),
         Command::Resume(what) => resume::run(what, &context),
         Command::Stats(args) => stats::run(&args, &context),
         Command::Suspend(what) => suspend::run(what, &context),
+        Command::Trace(args) => trace::run(&args, &context),
         Command::Tree(what) => tree::run(&what, &context),
         Command::Uninstall(args) => uninstall::run(&args, &context),
         Command::Version(args) => version::run(&args, &context),

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+#[path = "cli/manifests.rs"]
+mod manifests;
+
 /// The program in an environment without a cluster.
 fn flux(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-flux"));
@@ -300,8 +303,8 @@ fn mistakes_end_with_code_1_and_say_what_is_wrong() {
         "namespace must be a valid DNS label: \"Foo\"",
     );
     fails(
-        &["get", "helmreleases"],
-        "unknown command \"helmreleases\" for \"flux get\"",
+        &["get", "deployments"],
+        "unknown command \"deployments\" for \"flux get\"",
     );
     fails(&["reconcile", "ks"], "Kustomization name is required");
     fails(

@@ -3,6 +3,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command as Tree};
 
+use super::elsewhere;
+
 /// What to tell the person.
 pub(super) enum Description {
     /// Help or version, which was asked for.
@@ -53,6 +55,9 @@ fn unknown_argument(error: &clap::Error) -> String {
 
 fn unknown_command(error: &clap::Error, tree: &Tree) -> String {
     let word = context(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+    if let Some(text) = elsewhere::explain(&word) {
+        return text;
+    }
     let mut text = format!("unknown command {word:?} for {:?}", path(error, tree));
     let suggested = match error.get(ContextKind::SuggestedSubcommand) {
         Some(ContextValue::Strings(words)) => words.clone(),

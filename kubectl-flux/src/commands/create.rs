@@ -9,7 +9,9 @@ mod image_repository;
 mod image_update;
 mod kustomization;
 mod secret_git;
+mod secret_other;
 mod source_git;
+mod tenant;
 
 use clap::Subcommand;
 use flux_api::GoDuration;
@@ -64,12 +66,18 @@ enum What {
     /// Define how images are scanned, chosen and updated
     #[command(subcommand)]
     Image(Image),
+    /// Make namespaces for a team and an account that reconciles in them
+    Tenant(tenant::Args),
 }
 
 #[derive(Debug, Subcommand)]
 enum Secret {
     /// Make a Secret for a Git repository, over SSH with a new deploy key
     Git(secret_git::Args),
+    /// Make a Secret for a proxy
+    Proxy(secret_other::ProxyArgs),
+    /// Make a Secret with certificates
+    Tls(secret_other::TlsArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -93,8 +101,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<(), Error> {
     let shared = &args.shared;
     match args.what {
         What::Secret(Secret::Git(args)) => secret_git::run(&args, shared, context),
+        What::Secret(Secret::Proxy(args)) => secret_other::proxy(&args, shared, context),
+        What::Secret(Secret::Tls(args)) => secret_other::tls(&args, shared, context),
         What::Source(Source::Git(args)) => source_git::run(&args, shared, context),
         What::Kustomization(args) => kustomization::run(&args, shared, context),
+        What::Tenant(args) => tenant::run(&args, shared, context),
         What::Image(Image::Repository(args)) => image_repository::run(&args, shared, context),
         What::Image(Image::Policy(args)) => image_policy::run(&args, shared, context),
         What::Image(Image::Update(args)) => image_update::run(&args, shared, context),

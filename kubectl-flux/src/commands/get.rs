@@ -2,12 +2,14 @@
 
 mod rows;
 mod selector;
+mod watch;
 
 use clap::Subcommand;
+use flux_api::names;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::cluster::{ClusterError, Scope, Selection, hint};
+use crate::cluster::{ClusterError, Scope, Selection, View, hint};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -46,6 +48,15 @@ struct Flags {
     /// List only objects in this state, such as ready=false or ready!=true
     #[arg(long, global = true, value_name = "TYPE=STATUS")]
     status_selector: Option<String>,
+    /// List only objects that are not ready
+    #[arg(long, global = true)]
+    not_ready: bool,
+    /// List only suspended objects
+    #[arg(long, global = true)]
+    suspended: bool,
+    /// Go on showing changes as they happen, each with what happened
+    #[arg(short = 'w', long, global = true)]
+    watch: bool,
     /// Format: json, yaml, name or wide
     #[arg(short = 'o', long, global = true, value_name = "FORMAT", value_parser = format)]
     output: Option<Format>,
@@ -111,6 +122,29 @@ enum Images {
     Update(Names),
 }
 
+impl What {
+    /// The one kind that is asked for.
+    ///
+    /// # Errors
+    /// If it is more than one.
+    fn single(&self) -> Result<(Kind, &[String]), Error> {
+        match self {
+            Self::All(_) | Self::Sources(Sources::All(_)) | Self::Images(Images::All(_)) => Err(
+                Error::input("expected a single resource type, but found all"),
+            ),
+            Self::Sources(Sources::Git(args)) => Ok((Kind::GitRepository, &args.names)),
+            Self::Kustomizations(args) => Ok((Kind::Kustomization, &args.names.names)),
+            Self::Images(Images::Repository(args)) => Ok((Kind::ImageRepository, &args.names)),
+            Self::Images(Images::Policy(args)) => Ok((Kind::ImagePolicy, &args.names)),
+            Self::Images(Images::Update(args)) => Ok((Kind::ImageUpdateAutomation, &args.names)),
+        }
+    }
+
+    fn shows_source(&self) -> bool {
+        matches!(self, Self::Kustomizations(args) if args.show_source)
+    }
+}
+
 /// No arguments of its own.
 #[derive(Debug, clap::Args)]
 struct All {}
@@ -139,6 +173,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<(), Error> {
         Kind::ImageUpdateAutomation,
     ];
     let query = Query::new(&args.flags, context)?;
+    if query.watch {
+        let (kind, names) = args.what.single()?;
+        let style = query.style(false, args.what.shows_source());
+        return context.block_on(watch::run(&query, kind, names, style, context));
+    }
     let several = |kinds: &[Kind]| context.block_on(list_several(&query, kinds, context));
     let one = |kind: Kind, names: &[String], show_source: bool| {
         context.block_on(list_one(&query, kind, names, show_source, context))
@@ -160,6 +199,9 @@ struct Query<'a> {
     scope: Scope<'a>,
     labels: Option<&'a str>,
     status: Option<StatusSelector>,
+    not_ready: bool,
+    suspended: bool,
+    watch: bool,
     format: Option<Format>,
     with_headers: bool,
 }
@@ -182,6 +224,9 @@ impl<'a> Query<'a> {
                 .as_deref()
                 .map(StatusSelector::parse)
                 .transpose()?,
+            not_ready: flags.not_ready,
+            suspended: flags.suspended,
+            watch: flags.watch,
             format: flags.output,
             with_headers: !flags.no_header,
         })
@@ -195,9 +240,20 @@ impl<'a> Query<'a> {
     }
 
     fn keep(&self, objects: &mut Vec<DynamicObject>) {
-        if let Some(status) = &self.status {
-            objects.retain(|object| status.fits(object));
-        }
+        objects.retain(|object| self.fits(object));
+    }
+
+    fn fits(&self, object: &DynamicObject) -> bool {
+        let is_ready = || {
+            object
+                .condition(names::READY)
+                .is_some_and(|ready| ready.is_true())
+        };
+        self.status
+            .as_ref()
+            .is_none_or(|status| status.fits(object))
+            && !(self.not_ready && is_ready())
+            && (!self.suspended || object.is_suspended())
     }
 
     /// The place that was searched, as Flux's messages name it.

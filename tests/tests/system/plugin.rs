@@ -246,3 +246,101 @@ spec: {interval: 1h, prune: true, path: ./, sourceRef: {kind: GitRepository, nam
     let cells: Vec<_> = row.unwrap().split_whitespace().collect();
     assert_eq!(cells, ["Kustomization", "1", "1", "0", "-"]);
 }
+
+/// What the operator would have applied: a Deployment with the labels of its Kustomization.
+const APPLIED: &str = "
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: apps}
+spec: {interval: 1h, prune: true, path: ./foo, sourceRef: {kind: GitRepository, name: code}}
+---
+apiVersion: source.toolkit.fluxcd.io/v1
+kind: GitRepository
+metadata: {name: code}
+spec: {url: 'https://example.test/code', interval: 1m, ref: {branch: main}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: foo
+  labels: {kustomize.toolkit.fluxcd.io/name: apps, kustomize.toolkit.fluxcd.io/namespace: NAMESPACE}
+spec:
+  selector: {matchLabels: {app: foo}}
+  template:
+    metadata: {labels: {app: foo}}
+    spec: {containers: [{name: foo, image: example.test/foo}]}
+";
+
+#[tokio::test]
+async fn a_pod_is_traced_to_its_source() {
+    let place = Place::new("plugin-trace").await;
+    let namespace = &place.namespace;
+    place.apply(&APPLIED.replace("NAMESPACE", namespace)).await;
+    let pods = [
+        "get",
+        "pods",
+        "-n",
+        namespace,
+        "-o",
+        "jsonpath={.items[0].metadata.name}",
+    ];
+    let pod = place
+        .env
+        .wait_for("a pod", std::time::Duration::from_secs(60), async || {
+            let output = place.env.kubectl(&pods).await.map_err(|e| e.to_string())?;
+            let found = output.status.success() && !output.stdout.is_empty();
+            found.then_some(output.stdout.clone()).ok_or(output.stderr)
+        })
+        .await
+        .unwrap();
+
+    let traced = place.flux(&["trace", "pod", &pod]).await.success().unwrap();
+    for expected in [
+        format!("Object:          Pod/{pod}\n"),
+        "Owner:           Deployment/foo\nStatus:          Managed by Flux\n---\n".to_owned(),
+        format!("Kustomization:   apps\nNamespace:       {namespace}\nPath:            ./foo\n"),
+        "URL:             https://example.test/code\nBranch:          main\n".to_owned(),
+    ] {
+        assert!(traced.contains(&expected), "{traced}");
+    }
+    // A service account of the namespace is nobody's: that is an error, and the exit code says so.
+    let stray = place
+        .flux(&["trace", "sa/default"])
+        .await
+        .failure()
+        .unwrap();
+    assert!(stray.contains("object not managed by Flux"), "{stray}");
+}
+
+#[tokio::test]
+async fn lists_show_what_is_asked_for() {
+    let place = Place::new("plugin-get").await;
+    place.apply(POLICIES).await;
+    let suspended = place
+        .flux(&["suspend", "image", "policy", "one", "--reason=fair"])
+        .await;
+    suspended.success().unwrap();
+    let names = |args: &'static [&'static str]| {
+        let place = &place;
+        async move {
+            let mut all = vec!["get", "image", "policy", "-o", "name"];
+            all.extend(args);
+            place.flux(&all).await.success().unwrap()
+        }
+    };
+    let (one, two) = (
+        "imagepolicies.image.toolkit.fluxcd.io/one\n",
+        "imagepolicies.image.toolkit.fluxcd.io/two\n",
+    );
+    assert_eq!(names(&["--suspended"]).await, one);
+    assert_eq!(names(&["--not-ready"]).await, format!("{one}{two}"));
+    let several = place
+        .flux(&["get", "all", "--watch"])
+        .await
+        .failure()
+        .unwrap();
+    assert!(
+        several.contains("expected a single resource type"),
+        "{several}"
+    );
+}

@@ -129,7 +129,7 @@ impl WebLogin<'_> {
 }
 
 /// Contents of the Secret.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::commands) struct Credentials {
     fields: BTreeMap<&'static str, SecretText>,
     /// Public half of the deploy key, as forges want it.
@@ -229,6 +229,11 @@ impl Credentials {
             .collect()
     }
 
+    /// Sets a key of the Secret.
+    pub(super) fn set(&mut self, key: &'static str, value: SecretText) {
+        self.fields.insert(key, value);
+    }
+
     fn string_data(&self) -> Value {
         self.fields
             .iter()
@@ -319,7 +324,11 @@ fn show_fingerprints(url: &GitUrl, host_keys: &[HostKey]) {
     }
 }
 
-fn read(what: &'static str, path: &PathBuf) -> Result<String, Error> {
+/// Reads a file named by a flag.
+///
+/// # Errors
+/// If it cannot be read, beginning with `what`.
+pub(super) fn read(what: &'static str, path: &PathBuf) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::File {
         what,
         path: path.display().to_string(),

@@ -83,7 +83,7 @@ fn check_login(login: &WebLogin<'_>) -> Result<(), Error> {
 }
 
 /// Flux prints one more newline after a Secret than after anything else.
-fn export(
+pub(super) fn export(
     credentials: &Credentials,
     namespace: &str,
     name: &str,
