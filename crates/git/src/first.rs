@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use git2::Oid;
 
-use crate::commit::{self, Author, CommitContent, SigningKey};
+use crate::commit::{self, Author, CommitContent};
 use crate::destination::{self, Change};
 use crate::error::GitError;
 use crate::mirror::Mirror;
 use crate::pack;
 use crate::push::{self, Sent};
 use crate::session::Session;
+use crate::signing::SigningKey;
 
 /// What the first commit is.
 #[derive(Clone, Debug)]

@@ -216,7 +216,7 @@ impl Git {
         let client = mirror.client(remote)?;
         let queue = self.queue(remote, &push.branch);
         let _turn = queue.lock().await;
-        let mut push = push;
+        let (mut push, mut waited) = (push, Duration::ZERO);
         for number in 0..PUSH_ATTEMPTS {
             if number > 0 {
                 tokio::time::sleep(pause(number)).await;
@@ -224,14 +224,17 @@ impl Git {
             let writer = mirror.writer.clone().lock_owned().await;
             let (session, _alive) = Session::new(remote, client.clone());
             let mirror = mirror.clone();
+            let session = Arc::new(session);
+            let own = session.clone();
             let (pushed, again) = blocking(move || {
                 let _writer = writer;
-                let pushed = push::attempt(&mirror, &Arc::new(session), &mut push)?;
+                let pushed = push::attempt(&mirror, &own, &mut push)?;
                 Ok((pushed, push))
             })
             .await?;
+            waited += session.waited();
             if let Some(pushed) = pushed {
-                return Ok(pushed);
+                return Ok(Pushed { waited, ..pushed });
             }
             push = again;
         }

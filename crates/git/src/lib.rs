@@ -34,6 +34,7 @@ mod remote;
 mod said;
 mod sendpack;
 mod session;
+mod signing;
 mod ssh;
 mod transport;
 mod tree;
@@ -46,7 +47,7 @@ pub mod hostkey {
 
 pub use archive::Archive;
 pub use auth::{Auth, AuthError};
-pub use commit::{Author, CommitContent, SigningKey};
+pub use commit::{Author, CommitContent};
 pub use error::{BoxError, ErrorKind, GitError};
 pub use fetch::Commit;
 pub use first::FirstCommit;
@@ -57,3 +58,4 @@ pub use index::{Files, Found, Index};
 pub use push::{Edit, Push, Pushed};
 pub use reference::{Head, Reference};
 pub use remote::{Proxy, ProxyScheme, Remote};
+pub use signing::SigningKey;

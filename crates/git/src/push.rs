@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use git2::Repository;
 
-use crate::commit::{self, Author, CommitContent, SigningKey};
+use crate::commit::{self, Author, CommitContent};
 use crate::destination::{self, Action, Change};
 use crate::error::{BoxError, GitError};
 use crate::fetch::{self, Commit};
@@ -21,6 +22,7 @@ use crate::reference::{Reference, full_id};
 use crate::said::{suffix, tidy};
 use crate::sendpack::ReceivePack;
 use crate::session::Session;
+use crate::signing::SigningKey;
 use crate::tree::Snapshot;
 
 /// Priority of the memory backend; libgit2's own have 1 and 2.
@@ -84,6 +86,8 @@ pub struct Pushed {
     pub branch: String,
     /// The message of the new commit; empty when there is none.
     pub message: String,
+    /// How much of the time went by in waiting for the server.
+    pub waited: Duration,
 }
 
 /// Fetches, edits, commits and pushes once. None when it has to be done again: others pushed
@@ -101,6 +105,7 @@ pub(crate) fn attempt(
             base: base.clone(),
             branch: branch.to_owned(),
             message: String::new(),
+            waited: Duration::ZERO,
         })
     };
     let remote = &session.remote;
@@ -173,6 +178,7 @@ pub(crate) fn attempt(
             base,
             branch: push.branch.clone(),
             message: content.message,
+            waited: Duration::ZERO,
         })),
         Sent::Overtaken => Ok(None),
         Sent::Undecided => fetch::history(mirror, session, &base.refname).map(|()| None),

@@ -5,7 +5,9 @@
 //! together afterwards.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -25,6 +27,8 @@ pub(crate) struct Session {
     /// Its sender is held by the caller's future: when that is dropped, the session ends.
     caller: watch::Receiver<()>,
     notes: Mutex<Notes>,
+    /// Microseconds spent in steps, which wait for the server and do little else.
+    waited: AtomicU64,
 }
 
 #[derive(Default)]
@@ -45,6 +49,7 @@ impl Session {
             deadline: Instant::now() + remote.timeout,
             caller,
             notes: Mutex::default(),
+            waited: AtomicU64::new(0),
         };
         (session, sender)
     }
@@ -55,8 +60,8 @@ impl Session {
         step: impl Future<Output = Result<T, GitError>>,
     ) -> Result<T, GitError> {
         let mut caller = self.caller.clone();
-        let limit = self.remote.read_timeout();
-        self.runtime.block_on(async {
+        let (limit, started) = (self.remote.read_timeout(), Instant::now());
+        let result = self.runtime.block_on(async {
             tokio::select! {
                 result = tokio::time::timeout(limit, step) => {
                     result.unwrap_or_else(|_| Err(silent(&self.remote)))
@@ -64,7 +69,15 @@ impl Session {
                 () = tokio::time::sleep_until(self.deadline) => Err(unfinished(&self.remote)),
                 _ = caller.changed() => Err(GitError::Cancelled),
             }
-        })
+        });
+        let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or_default();
+        self.waited.fetch_add(waited, Ordering::Relaxed);
+        result
+    }
+
+    /// How long steps took so far.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited.load(Ordering::Relaxed))
     }
 
     /// Why the operation must stop now, if it must. For work between two reads.

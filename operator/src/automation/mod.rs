@@ -5,6 +5,7 @@
 //! pushed in between, so that automations of one branch do not get in each other's way.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
@@ -101,12 +102,21 @@ impl Run<'_> {
         }
         self.status.last_automation_run_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
         let generation = self.object.metadata.generation.unwrap_or_default();
+        let started = Instant::now();
         let updated = update::run(&plan, &policies, self.object, self.context).await;
         markers::set(&mut self.status.conditions, &updated.problems, generation);
         let pushed = updated.result?;
         self.status.observed_policies = policies.observed();
         self.status.observed_source_revision = Some(pushed.base.revision.clone());
         if let Some(commit) = &pushed.commit {
+            let (took, waited) = (started.elapsed().as_millis(), pushed.waited.as_millis());
+            tracing::info!(
+                object = %Key::of(self.object),
+                commit,
+                milliseconds = took,
+                waiting = waited,
+                "pushed"
+            );
             self.note_push(commit, &pushed, &plan);
         }
         Ok(up_to_date())

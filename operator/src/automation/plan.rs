@@ -176,11 +176,16 @@ async fn signing_key(
     let Some(key) = &git.commit.signing_key else {
         return Ok(None);
     };
-    if key.type_.as_ref().is_none_or(|t| t.as_str() != "ssh") {
-        return Err(not_supported(
-            "signing with an OpenPGP key is not supported yet; use spec.git.commit.signingKey.type: ssh with a Secret that holds identity",
-        ));
-    }
+    // Without a type it is an OpenPGP key, as in Flux.
+    let read = match key.type_.as_ref().map_or("gpg", |kind| kind.as_str()) {
+        "gpg" => SigningKey::from_openpgp_secret,
+        "ssh" => SigningKey::from_secret,
+        other => {
+            return Err(invalid(&format!(
+                "spec.git.commit.signingKey.type \"{other}\" is not known; use gpg or ssh"
+            )));
+        }
+    };
     let namespace = object.namespace().unwrap_or_default();
     let name = &key.secret_ref.name;
     let failed = |message| Verdict::Failed {
@@ -192,21 +197,14 @@ async fn signing_key(
         .secret(&namespace, name)
         .await
         .map_err(|error| failed(error.to_string()))?;
-    let key = SigningKey::from_secret(&data)
-        .map_err(|error| failed(format!("Secret \"{namespace}/{name}\": {error}")))?;
+    let key =
+        read(&data).map_err(|error| failed(format!("Secret \"{namespace}/{name}\": {error}")))?;
     Ok(Some(key))
 }
 
 fn invalid(message: &str) -> Verdict {
     Verdict::Stalled {
         reason: reason::INVALID_SOURCE_CONFIGURATION,
-        message: message.to_owned(),
-    }
-}
-
-fn not_supported(message: &str) -> Verdict {
-    Verdict::Stalled {
-        reason: "NotSupported",
         message: message.to_owned(),
     }
 }
