@@ -114,6 +114,19 @@ impl GoRegex {
         self.regex.find(text).map(|found| found.as_str())
     }
 
+    /// The first `limit` matches (Go's `FindAllString`).
+    #[must_use]
+    pub fn find_all<'t>(&self, text: &'t str, limit: usize) -> Vec<&'t str> {
+        let all = self.regex.find_iter(text).take(limit);
+        all.map(|found| found.as_str()).collect()
+    }
+
+    /// What is between the matches, in at most `limit` parts (Go's `Split`).
+    #[must_use]
+    pub fn split<'t>(&self, text: &'t str, limit: usize) -> Vec<&'t str> {
+        self.regex.splitn(text, limit).collect()
+    }
+
     /// Replaces every match by `template`, filled as by [`GoRegex::expand_first`] (Go's
     /// `ReplaceAllString`). `None` if the result would be longer than `limit` bytes.
     #[must_use]

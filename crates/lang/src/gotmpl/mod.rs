@@ -12,12 +12,22 @@
 //! is of use in a commit message:
 //! - texts: `upper lower title untitle trim trimAll trimSuffix trimPrefix replace contains
 //!   hasPrefix hasSuffix quote squote cat join split splitList toString toStrings trunc abbrev
-//!   substr indent nindent nospace repeat plural base ext regexMatch regexFind regexReplaceAll`
+//!   substr indent nindent nospace repeat plural initials swapcase splitn wrap wrapWith base dir ext
+//!   clean isAbs regexMatch regexFind regexFindAll regexSplit regexReplaceAll
+//!   regexReplaceAllLiteral regexQuoteMeta`
 //! - lists: `list tuple first last rest initial append push prepend concat reverse uniq compact
-//!   without has sortAlpha until untilStep`
-//! - dictionaries: `dict get hasKey keys values`
-//! - numbers: `add add1 sub mul div mod max biggest min int int64 atoi`
-//! - defaults and encodings: `default empty coalesce ternary fail b64enc b64dec sha256sum toJson`
+//!   without has sortAlpha until untilStep seq chunk all any`
+//! - dictionaries: `dict get hasKey keys values pick omit pluck merge mergeOverwrite dig deepCopy`
+//! - numbers: `add add1 sub mul div mod max biggest min int int64 atoi float64 addf add1f subf mulf
+//!   divf maxf minf ceil floor round`, and `semverCompare`
+//! - types: `kindOf kindIs deepEqual`
+//! - defaults and encodings: `default empty coalesce ternary fail b64enc b64dec sha1sum
+//!   sha256sum sha512sum adler32sum toJson fromJson`
+//! - and those whose names begin with `must`.
+//!
+//! Of what sprig calls hermetic these are missing: what depends on chance or the time of day after
+//! all (`shuffle`, `randInt`, `ago`, `genPrivateKey`, ...), passwords and certificates, and the
+//! spelling of names (`camelcase`, `snakecase`, `kebabcase`).
 //!
 //! # Differences
 //! - Values do not change: there is no `set`, and `sortAlpha` leaves its argument alone.

@@ -9,7 +9,7 @@ use super::super::format::float;
 use super::super::value::Value;
 use super::{Call, Function, Result, exact};
 
-pub(super) static FUNCTIONS: [Function; 4] = [
+pub(super) static FUNCTIONS: [Function; 8] = [
     exact("b64enc", 1, |call| {
         Ok(STANDARD.encode(call.text(0)?).into())
     }),
@@ -19,16 +19,54 @@ pub(super) static FUNCTIONS: [Function; 4] = [
             .map_err(|error| format!("not base64: {error}"))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned().into())
     }),
-    exact("sha256sum", 1, |call| {
-        let digest = ring::digest::digest(&ring::digest::SHA256, call.text(0)?.as_bytes());
-        let mut hex = String::with_capacity(64);
-        for byte in digest.as_ref() {
-            write!(hex, "{byte:02x}").map_err(|error| error.to_string())?;
+    exact("sha1sum", 1, |call| {
+        sum(call, &ring::digest::SHA1_FOR_LEGACY_USE_ONLY)
+    }),
+    exact("sha256sum", 1, |call| sum(call, &ring::digest::SHA256)),
+    exact("sha512sum", 1, |call| sum(call, &ring::digest::SHA512)),
+    exact("adler32sum", 1, |call| {
+        let (mut a, mut b) = (1_u32, 0_u32);
+        for byte in call.text(0)?.bytes() {
+            a = (a + u32::from(byte)) % 65_521;
+            b = (b + a) % 65_521;
         }
-        Ok(hex.into())
+        Ok(((b << 16) | a).to_string().into())
     }),
     exact("toJson", 1, to_json),
+    exact("fromJson", 1, |call| {
+        // A value takes more than its text: at most this many, one for each byte of it.
+        let text = call.text(0)?;
+        let room = text.len().saturating_mul(size_of::<Value>());
+        call.meter.memory(room)?;
+        let parsed = serde_json::from_str(call.text(0)?).map_err(|error| error.to_string())?;
+        Ok(from_json(parsed))
+    }),
 ];
+
+fn sum(call: &Call<'_>, algorithm: &'static ring::digest::Algorithm) -> Result {
+    let digest = ring::digest::digest(algorithm, call.text(0)?.as_bytes());
+    let mut hex = String::with_capacity(128);
+    for byte in digest.as_ref() {
+        write!(hex, "{byte:02x}").map_err(|error| error.to_string())?;
+    }
+    Ok(hex.into())
+}
+
+/// Numbers are floats, as Go reads them.
+fn from_json(value: serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Nil,
+        serde_json::Value::Bool(value) => Value::Bool(value),
+        serde_json::Value::Number(number) => Value::Float(number.as_f64().unwrap_or_default()),
+        serde_json::Value::String(text) => text.into(),
+        serde_json::Value::Array(items) => Value::list(items.into_iter().map(from_json)),
+        serde_json::Value::Object(entries) => Value::map(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key, from_json(value))),
+        ),
+    }
+}
 
 fn to_json(call: &mut Call<'_>) -> Result {
     let mut unsupported = None;

@@ -6,10 +6,15 @@ mod core;
 mod dicts;
 mod encoding;
 mod escape;
+mod floats;
 mod lists;
+mod maps;
 mod numbers;
 mod regex;
 mod strings;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -66,20 +71,61 @@ const fn variadic(name: &'static str, min: usize, run: fn(&mut Call<'_>) -> Resu
 }
 
 /// All functions, by subject.
-static FUNCTIONS: [&[Function]; 9] = [
+static FUNCTIONS: [&[Function]; 12] = [
     &core::FUNCTIONS,
     &compare::FUNCTIONS,
     &dicts::FUNCTIONS,
     &encoding::FUNCTIONS,
     &escape::FUNCTIONS,
+    &floats::FUNCTIONS,
     &lists::FUNCTIONS,
+    &maps::FUNCTIONS,
     &numbers::FUNCTIONS,
     &regex::FUNCTIONS,
     &strings::FUNCTIONS,
+    &words::FUNCTIONS,
+];
+
+/// What sprig also has under a name that begins with `must`: there it tells of mistakes, which here
+/// all functions do.
+const MUST: [&str; 24] = [
+    "append",
+    "chunk",
+    "compact",
+    "deepCopy",
+    "first",
+    "fromJson",
+    "has",
+    "initial",
+    "last",
+    "merge",
+    "mergeOverwrite",
+    "prepend",
+    "push",
+    "regexFind",
+    "regexFindAll",
+    "regexMatch",
+    "regexReplaceAll",
+    "regexReplaceAllLiteral",
+    "regexSplit",
+    "rest",
+    "reverse",
+    "toJson",
+    "uniq",
+    "without",
 ];
 
 /// The function of this name.
 pub(super) fn find(name: &str) -> Result<&'static Function> {
+    let plain = name.strip_prefix("must").and_then(|rest| {
+        let is_same = |must: &&&str| {
+            must.get(1..) == rest.get(1..)
+                && rest.starts_with(|c: char| c.is_ascii_uppercase())
+                && must.get(..1).map(str::to_ascii_uppercase).as_deref() == rest.get(..1)
+        };
+        MUST.iter().find(is_same)
+    });
+    let name = plain.copied().unwrap_or(name);
     let mut all = FUNCTIONS.iter().flat_map(|group| group.iter());
     all.find(|function| function.name == name)
         .ok_or_else(|| format!("function {name:?} not defined"))
