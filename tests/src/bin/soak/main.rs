@@ -1,5 +1,6 @@
 //! Benchmarks of the whole system: they print figures and judge nothing. One module per topic.
 
+mod images;
 mod sync;
 
 use clap::{Parser, Subcommand};
@@ -14,6 +15,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Topic {
+    /// Image updates: large repositories, the way of a tag, commits from three sides.
+    Images(images::Arguments),
     /// Many Kustomizations of one repository: requests, time, CPU and memory of the operator.
     Sync(sync::Arguments),
 }
@@ -21,6 +24,7 @@ enum Topic {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().topic {
+        Topic::Images(arguments) => images::run(&arguments).await,
         Topic::Sync(arguments) => sync::run(&arguments).await,
     }
 }
