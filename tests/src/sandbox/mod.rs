@@ -199,6 +199,7 @@ impl Sandbox {
                 endpoints.git_ssh = Some(git.ssh_prefix());
                 endpoints.git_https = Some(git.https_prefix());
             }
+            endpoints.enter = self.node.as_ref().map(|node| node.network().enter());
             endpoints.registry = self
                 .registry
                 .as_ref()

@@ -108,6 +108,8 @@ pub(crate) fn print_exports(endpoints: &Endpoints) {
         ("SANDBOX_GIT", endpoints.git_ssh.clone()),
         ("SANDBOX_REGISTRY", endpoints.registry.clone()),
         ("SANDBOX_CA", path(&endpoints.ca)),
+        // `$SANDBOX_ENTER curl http://apps.example.com/` asks as if from the node.
+        ("SANDBOX_ENTER", endpoints.enter.clone()),
     ];
     for (name, value) in exports {
         if let Some(value) = value {

@@ -83,6 +83,10 @@ pub struct Endpoints {
     /// Host and port of the image registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
+    /// What to put before a command that is to run at the node, where its names and addresses mean
+    /// something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enter: Option<String>,
     /// Certificate authority of everything that speaks TLS here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
