@@ -77,7 +77,7 @@ fn build_kustomization_from_a_folder_and_a_file() {
     );
     write(
         "repo/apps/web.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: ${n}\n  \
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: ${count}\n  \
          paused: ${paused:=false}\n",
     );
     write("repo/base/kustomization.yaml", "resources: [secret.yaml]\n");
@@ -86,7 +86,7 @@ fn build_kustomization_from_a_folder_and_a_file() {
         "ks.yaml",
         "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n\
          spec:\n  interval: 1m\n  prune: true\n  sourceRef: {kind: GitRepository, name: a}\n  \
-         postBuild: {substitute: {n: \"3\"}}\n",
+         postBuild: {substitute: {count: \"3\"}}\n",
     );
     let before = tree(folder.path());
     let arguments = [
@@ -104,11 +104,10 @@ fn build_kustomization_from_a_folder_and_a_file() {
     assert_eq!(
         text(&output.stdout),
         format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n{labels}  name: web\nspec:\n  \
-             paused: false\n  replicas: 3\n---\napiVersion: v1\ndata:\n  token: KipTT1BTKio=\nkind: \
-             Secret\nmetadata:\n{labels}    team: shop\n  name: db\n  namespace: \
-             shop\nstringData:\n  certificate: '**SOPS**'\n  empty: '**SOPS**'\n  password: \
-             '**SOPS**'\ntype: Opaque\n---\n"
+            "apiVersion: v1\ndata:\n  token: KipTT1BTKio=\nkind: Secret\nmetadata:\n{labels}    team: \
+             shop\n  name: db\n  namespace: shop\nstringData:\n  certificate: '**SOPS**'\n  empty: \
+             '**SOPS**'\n  password: '**SOPS**'\ntype: Opaque\n---\napiVersion: apps/v1\nkind: \
+             Deployment\nmetadata:\n{labels}  name: web\nspec:\n  paused: false\n  replicas: 3\n---\n"
         )
     );
     assert_eq!(tree(folder.path()), before, "the folder is only read");

@@ -42,7 +42,8 @@ fn begins_scalar(before: &str) -> bool {
         .next()
         .unwrap_or_default();
     before.is_empty()
-        || before.ends_with([':', '-', '?', '[', '{', ','])
+        // `${` begins a variable, not a mapping.
+        || (before.ends_with([':', '-', '?', '[', '{', ',']) && !before.ends_with("${"))
         || last_token.starts_with(['&', '!'])
 }
 
@@ -79,6 +80,7 @@ mod tests {
             ("a: \"2020-01-01\"", None),
             ("a: say no", None),
             ("a: no way", None),
+            ("a: ${n}", None),
             ("a: none", None),
             ("# no", None),
             ("name: release-2020-01-01", None),

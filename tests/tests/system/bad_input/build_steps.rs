@@ -132,7 +132,7 @@ async fn encrypted_files_are_decrypted_and_checked() {
             APPS,
             "False",
             "BuildFailed",
-            &["secrets.yaml' (Secret/one", "encrypted for age1"],
+            &["decryption failed for 'app.env'", "encrypted for age1"],
         )
         .await;
     assert!(!error.to_string().contains("AGE-SECRET-KEY-1"), "{error}");
