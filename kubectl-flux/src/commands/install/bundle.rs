@@ -48,6 +48,9 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
+/// The digests of the images of a release; none in between.
+const DIGESTS: &str = include_str!("../../../../manifests/images.json");
+
 /// Namespace in which the files install.
 const NAMESPACE: &str = "flux-system";
 /// Domain that the files assume.
@@ -169,6 +172,9 @@ fn adapt_deployment(object: &mut Value, settings: &Settings) {
         {
             *image = format!("{}/{image}", registry.trim_end_matches('/'));
         }
+        if let Some(Value::String(image)) = container.get_mut("image") {
+            pin(image, DIGESTS);
+        }
         let Some(args) = container.get_mut("args").and_then(Value::as_array_mut) else {
             continue;
         };
@@ -180,6 +186,17 @@ fn adapt_deployment(object: &mut Value, settings: &Settings) {
         if let (true, Some(controllers)) = (is_operator, &settings.controllers) {
             args.push(json!(format!("--controllers={}", controllers.join(","))));
         }
+    }
+}
+
+/// Adds the digest of a release to an image: what is pulled is what was released, in whatever
+/// registry the copy is.
+fn pin(image: &mut String, digests: &str) {
+    let digests: Value = serde_json::from_str(digests).unwrap_or_default();
+    let name = image.rsplit('/').next().unwrap_or(image);
+    let name = name.split(':').next().unwrap_or(name);
+    if let Some(digest) = digests["digests"][name].as_str() {
+        *image = format!("{image}@{digest}");
     }
 }
 
