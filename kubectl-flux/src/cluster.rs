@@ -8,6 +8,7 @@ mod resources;
 mod warnings;
 
 use futures::future::join_all;
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -378,6 +379,13 @@ impl Cluster {
         api.patch(name, &params, &Patch::Merge(patch))
             .await
             .map_err(|error| self.error(error))
+    }
+
+    /// Whether webhooks of this configuration are asked at all.
+    pub(crate) async fn has_webhook(&self, name: &str) -> Result<bool, ClusterError> {
+        let api: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
+        let found = api.get_opt(name).await.map_err(|error| self.error(error))?;
+        Ok(found.is_some_and(|found| found.webhooks.is_some_and(|all| !all.is_empty())))
     }
 
     /// Version of the API server, such as `v1.36.1`.

@@ -37,7 +37,7 @@ pub(crate) enum ClusterError {
     /// The API server does not serve the kind.
     #[error(
         "the cluster does not know {0} in version v1; install the resource definitions: \
-         kubectl flux install --export | kubectl apply --server-side -f -"
+         kubectl flux install"
     )]
     UnknownKind(&'static str),
     /// The API server does not accept who we are.

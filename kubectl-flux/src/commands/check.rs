@@ -5,7 +5,10 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
 
+use super::install::bundle::{OPERATOR, WEBHOOK};
+use super::install::preflight;
 use super::version::{containers, distribution};
 use crate::cluster::Cluster;
 use crate::context::Context;
@@ -39,8 +42,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         let deployments = cluster.flux_deployments(context.namespace()).await?;
         describe_distribution(&deployments);
         let controllers = check_controllers(&deployments, context.namespace());
+        let alone = check_rivals(&cluster, &deployments, context.namespace()).await?;
         let definitions = check_definitions(&cluster).await?;
-        let passed = kubernetes && controllers && definitions;
+        let passed = kubernetes && controllers && alone && definitions;
         if passed {
             output::success("all checks passed");
         }
@@ -120,6 +124,35 @@ fn check_controllers(deployments: &[Deployment], namespace: &str) -> bool {
     passed
 }
 
+/// Our operator and upstream's controllers must not both run, wherever they are. Where the webhook
+/// is installed, the API server must know of it.
+async fn check_rivals(
+    cluster: &Cluster,
+    deployments: &[Deployment],
+    namespace: &str,
+) -> Result<bool, Error> {
+    let has = |name: &str| deployments.iter().any(|d| d.name_any() == name);
+    if has(WEBHOOK) && !cluster.has_webhook(WEBHOOK).await? {
+        output::warning(format!(
+            "{WEBHOOK}: not registered with the API server, which does not ask it; its log says why"
+        ));
+    }
+    if !has(OPERATOR) {
+        return Ok(true);
+    }
+    let found = preflight::look(cluster, namespace).await?;
+    let mut passed = true;
+    for rival in found.conflicting() {
+        passed = false;
+        output::failure(format!(
+            "{}/{}: runs beside {OPERATOR}, and each undoes what the other does; scale one of them \
+             to 0",
+            rival.namespace, rival.name
+        ));
+    }
+    Ok(passed)
+}
+
 /// Why a Deployment is not what its specification says.
 fn not_ready(deployment: &Deployment) -> Option<String> {
     let wanted = deployment.spec.replicas.unwrap_or(1);
@@ -153,7 +186,7 @@ async fn check_definitions(cluster: &Cluster) -> Result<bool, Error> {
         {
             passed = false;
             output::failure(format!(
-                "{name}: not installed; kubectl flux install --export prints it"
+                "{name}: not installed; kubectl flux install brings it"
             ));
         }
     }

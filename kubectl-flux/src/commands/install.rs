@@ -90,7 +90,7 @@ pub(super) async fn look_around(
     wanted: &Wanted,
     take_over: bool,
 ) -> Result<Found, Error> {
-    let found = preflight::look(cluster).await?;
+    let found = preflight::look(cluster, &wanted.settings.namespace).await?;
     let lines = preflight::judge(&found, &wanted.settings);
     let may_go_on = take_over && !found.is_elsewhere(&wanted.settings);
     if lines.is_empty() || may_go_on {
@@ -138,12 +138,15 @@ pub(super) async fn carry_out(
     cluster.apply(objects, context.timeout(), tell).await
 }
 
-/// A definition that somebody else installed does not become ours: it outlives our programs.
+/// A definition or namespace that somebody else made does not become ours: it outlives our
+/// programs.
 fn keep_foreign(object: &mut Value, found: &Found) {
-    let is_foreign = object["kind"] == "CustomResourceDefinition"
-        && object["metadata"]["name"]
-            .as_str()
-            .is_some_and(|name| found.foreign.iter().any(|foreign| foreign == name));
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let is_foreign = match object["kind"].as_str() {
+        Some("CustomResourceDefinition") => found.foreign.iter().any(|foreign| foreign == name),
+        Some("Namespace") => found.is_namespace_foreign,
+        _ => false,
+    };
     let labels = object.pointer_mut("/metadata/labels");
     if let (true, Some(Value::Object(labels))) = (is_foreign, labels) {
         labels.remove(flux_api::names::NAME_LABEL);

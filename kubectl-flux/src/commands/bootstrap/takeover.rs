@@ -10,7 +10,6 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, View};
-use crate::commands::install::components;
 use crate::error::Error;
 use crate::output;
 
@@ -37,8 +36,8 @@ impl Left {
     }
 }
 
-/// Marks what the root has applied besides what is installed now, and the controllers that ours
-/// replaces.
+/// Marks what the root has applied besides what is installed now. The controllers that ours replaces
+/// are among it: they are at rest, and can be woken again.
 ///
 /// # Errors
 /// What the API server refuses: nothing may be left unmarked.
@@ -73,8 +72,7 @@ fn leftovers(root: &DynamicObject, objects: &[Value]) -> Vec<Left> {
                 && object::name(object) == name
                 && object::namespace(object) == namespace
         });
-        let is_replaced = kind == "Deployment" && components::is_replaced(&name);
-        if is_installed || is_replaced {
+        if is_installed {
             continue;
         }
         left.push(Left {
@@ -133,11 +131,12 @@ mod tests {
             names,
             [
                 "helmreleases.helm.toolkit.fluxcd.io",
+                "source-controller",
                 "helm-controller",
                 "a:b"
             ]
         );
         assert_eq!(left[0].gvk.api_version(), "apiextensions.k8s.io/v1");
-        assert_eq!(left[1].reference()["metadata"]["namespace"], "flux-system");
+        assert_eq!(left[2].reference()["metadata"]["namespace"], "flux-system");
     }
 }

@@ -5,9 +5,10 @@
 
 use flux_api::names;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
 
 use super::bundle::{OPERATOR, Settings, WEBHOOK};
 use super::components;
@@ -54,6 +55,8 @@ pub(crate) struct Found {
     pub(crate) controllers: Vec<Controller>,
     /// Definitions of our five kinds that somebody else installed.
     pub(crate) foreign: Vec<String>,
+    /// Whether our namespace is there, and somebody else made it.
+    pub(crate) is_namespace_foreign: bool,
     /// Kustomizations that install controllers.
     pub(crate) roots: Vec<Root>,
     /// Whether Kustomizations are served.
@@ -64,7 +67,7 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// If the cluster cannot be read: without a look, nothing may be written.
-pub(crate) async fn look(cluster: &Cluster) -> Result<Found, Error> {
+pub(crate) async fn look(cluster: &Cluster, namespace: &str) -> Result<Found, Error> {
     let selection = Selection {
         labels: Some("app.kubernetes.io/part-of=flux"),
         fields: None,
@@ -96,9 +99,31 @@ pub(crate) async fn look(cluster: &Cluster) -> Result<Found, Error> {
             .filter(|definition| !is_ours(definition))
             .map(ResourceExt::name_any)
             .collect(),
+        is_namespace_foreign: is_namespace_foreign(cluster, namespace).await?,
         roots: kustomizations.iter().filter_map(root).collect(),
         knows_kustomizations: serves_v1,
     })
+}
+
+async fn is_namespace_foreign(cluster: &Cluster, name: &str) -> Result<bool, Error> {
+    let fields = format!("metadata.name={name}");
+    let selection = Selection {
+        fields: Some(&fields),
+        labels: None,
+    };
+    let resource = ApiResource::erase::<Namespace>(&());
+    let found = cluster
+        .list_resource(&resource, Scope::All, selection)
+        .await
+        .map_err(explain)?;
+    let is_ours = |namespace: &DynamicObject| {
+        namespace
+            .labels()
+            .get(names::NAME_LABEL)
+            .map(String::as_str)
+            == Some(names::DISTRIBUTION)
+    };
+    Ok(found.iter().any(|namespace| !is_ours(namespace)))
 }
 
 /// Who may not even look is no administrator, and is told so.

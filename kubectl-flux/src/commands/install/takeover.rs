@@ -1,8 +1,9 @@
 //! Putting an installation of Flux to rest before ours takes its place: nothing is deleted, so that
-//! it can be undone.
+//! it can be undone, and annotations say how.
 
 use std::time::Duration;
 
+use flux_api::names;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::json;
@@ -13,6 +14,10 @@ use crate::cluster::{Cluster, Scope, View};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
+
+/// Annotation of a Deployment of Flux that was put to rest: the replicas to give back. The operator
+/// leaves the same one when it takes over.
+const REPLICAS: &str = "flux-sync/replicas-before-take-over";
 
 /// Pause between looks.
 const LOOK: Duration = Duration::from_millis(300);
@@ -41,7 +46,14 @@ pub(crate) async fn run(cluster: &Cluster, found: &Found, timeout: Duration) -> 
         let (namespace, name) = (&controller.namespace, &controller.name);
         output::action(format!("stopping Deployment {namespace}/{name}"));
         let api = cluster.dynamic(&resource, Scope::Namespace(namespace));
-        let nothing = json!({"spec": {"replicas": 0}});
+        let annotations = json!({
+            REPLICAS: controller.replicas.to_string(),
+            names::RECONCILE: names::DISABLED,
+        });
+        let nothing = json!({
+            "metadata": {"annotations": annotations},
+            "spec": {"replicas": 0},
+        });
         cluster.merge(&api, name, &nothing).await?;
         loop {
             let live = cluster.find_resource(&resource, namespace, name).await?;

@@ -69,7 +69,7 @@ impl Inventory {
     /// # Errors
     /// If the cluster cannot be read.
     pub(super) async fn read(cluster: &Cluster, namespace: &str) -> Result<Self, Error> {
-        let found = preflight::look(cluster).await?;
+        let found = preflight::look(cluster, namespace).await?;
         let mut inventory = Self {
             namespace: namespace.to_owned(),
             programs: labelled(cluster, namespace, &[ApiResource::erase::<Deployment>(&())])
