@@ -54,7 +54,7 @@ const SECOND: &[&str] = &[
 
 /// Whether the lines come in this order; others may stand between them.
 #[track_caller]
-fn assert_lines(output: &str, expected: &[&str]) {
+pub(super) fn assert_lines(output: &str, expected: &[&str]) {
     let mut lines = output.lines();
     for line in expected {
         assert!(
@@ -65,7 +65,7 @@ fn assert_lines(output: &str, expected: &[&str]) {
 }
 
 /// The operator, started as soon as its kinds are served, and a command that waits for it.
-async fn with_operator(scene: &Scene, command: impl Future<Output = Output>) -> Output {
+pub(super) async fn with_operator(scene: &Scene, command: impl Future<Output = Output>) -> Output {
     let start = async {
         scene
             .until("the kinds", async || {

@@ -3,7 +3,7 @@
 use super::scene::{REGISTRY, Scene};
 
 /// What `flux install` of upstream leaves, as far as it matters here.
-fn flux() -> String {
+pub(super) fn flux() -> String {
     let mut manifests = String::from(
         "{apiVersion: v1, kind: Namespace, metadata: {name: flux-system, labels: {app.kubernetes.io/part-of: flux}}}\n",
     );

@@ -4,5 +4,8 @@
 mod bootstrap;
 mod conflicts;
 mod cycle;
+mod disturbances;
 mod pods;
 mod scene;
+mod takeover;
+mod upgrade;

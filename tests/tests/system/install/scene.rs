@@ -84,7 +84,13 @@ impl Scene {
 
     /// Applies manifests.
     pub(super) async fn apply(&self, manifests: &str) {
-        let words = ["apply", "--server-side", "-f", "-"];
+        self.apply_as("kubectl", manifests).await;
+    }
+
+    /// Applies manifests under the name of a field manager.
+    pub(super) async fn apply_as(&self, manager: &str, manifests: &str) {
+        let manager = format!("--field-manager={manager}");
+        let words = ["apply", "--server-side", &manager, "-f", "-"];
         // What begins with a brace would be taken for JSON.
         let manifests = format!("---\n{manifests}");
         let output = self.env.kubectl_with_input(&words, &manifests).await;
