@@ -92,7 +92,8 @@ pub(super) async fn look_around(
 ) -> Result<Found, Error> {
     let found = preflight::look(cluster, &wanted.settings.namespace).await?;
     let lines = preflight::judge(&found, &wanted.settings);
-    let may_go_on = take_over && !found.is_elsewhere(&wanted.settings);
+    let is_shard = wanted.settings.shard.is_some();
+    let may_go_on = take_over && !is_shard && !found.is_elsewhere(&wanted.settings);
     if lines.is_empty() || may_go_on {
         return Ok(found);
     }
@@ -125,11 +126,15 @@ pub(super) async fn carry_out(
     context: &Context,
 ) -> Result<(), Error> {
     objects.extend(wanted.pull_secret.clone());
+    if wanted.settings.shard.is_some() {
+        // Beside Flux its definitions stay as they are.
+        objects.retain(|object| !is_foreign_definition(object, found));
+    }
     for object in &mut objects {
         keep_foreign(object, found);
     }
     cluster.rehearse(&objects).await?;
-    if wanted.settings.operator {
+    if wanted.settings.operator && wanted.settings.shard.is_none() {
         takeover::run(cluster, found, context.timeout()).await?;
     }
     let tell = |object: &Value, change: apply::Change| {
@@ -141,16 +146,20 @@ pub(super) async fn carry_out(
 /// A definition or namespace that somebody else made does not become ours: it outlives our
 /// programs.
 fn keep_foreign(object: &mut Value, found: &Found) {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let is_foreign = match object["kind"].as_str() {
-        Some("CustomResourceDefinition") => found.foreign.iter().any(|foreign| foreign == name),
         Some("Namespace") => found.is_namespace_foreign,
-        _ => false,
+        _ => is_foreign_definition(object, found),
     };
     let labels = object.pointer_mut("/metadata/labels");
     if let (true, Some(Value::Object(labels))) = (is_foreign, labels) {
         labels.remove(flux_api::names::NAME_LABEL);
     }
+}
+
+fn is_foreign_definition(object: &Value, found: &Found) -> bool {
+    let name = object["metadata"]["name"].as_str();
+    object["kind"] == "CustomResourceDefinition"
+        && name.is_some_and(|name| found.foreign.iter().any(|foreign| foreign == name))
 }
 
 /// Waits until what was installed is ready.

@@ -76,7 +76,7 @@ pub(super) async fn run(
     let deployments = Wanted::deployments(&objects);
     output::success("generated component manifests");
     wanted.say_what_is_lacking();
-    let is_taken_over = found.is_flux_active();
+    let is_taken_over = wanted.settings.shard.is_none() && found.is_flux_active();
     if is_taken_over {
         cluster.rehearse(&objects).await?;
         // Flux must not see the commit: it would prune what is not in it any more.

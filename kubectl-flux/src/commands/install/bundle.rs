@@ -89,6 +89,10 @@ pub(crate) struct Settings {
     pub(crate) replicas: u32,
     /// Controllers that the operator runs; all that it has if none.
     pub(crate) controllers: Option<Vec<&'static str>>,
+    /// Labels of the objects that the operator works on; all objects if none.
+    pub(crate) shard: Option<String>,
+    /// Whether the operator works on the objects of all namespaces.
+    pub(crate) all_namespaces: bool,
 }
 
 /// All objects, in the order in which they can be applied.
@@ -183,10 +187,28 @@ fn adapt_deployment(object: &mut Value, settings: &Settings) {
                 adapt_argument(text, settings);
             }
         }
-        if let (true, Some(controllers)) = (is_operator, &settings.controllers) {
-            args.push(json!(format!("--controllers={}", controllers.join(","))));
+        if is_operator {
+            args.extend(operator_arguments(settings).into_iter().map(Value::from));
         }
     }
+}
+
+/// What is not in the files, because most do without it.
+fn operator_arguments(settings: &Settings) -> Vec<String> {
+    let mut args = Vec::new();
+    if let Some(controllers) = &settings.controllers {
+        args.push(format!("--controllers={}", controllers.join(",")));
+    }
+    if let Some(selector) = &settings.shard {
+        args.push(format!("--watch-label-selector={selector}"));
+    }
+    if !settings.all_namespaces {
+        args.push("--watch-all-namespaces=false".to_owned());
+    }
+    if settings.replicas > 1 {
+        args.push("--enable-leader-election".to_owned());
+    }
+    args
 }
 
 /// Adds the digest of a release to an image: what is pulled is what was released, in whatever

@@ -42,6 +42,10 @@ pub(crate) struct Flags {
         num_args = 0..=1, require_equals = true, action = ArgAction::Set,
         value_parser = ValueParser::new(values::boolean))]
     watch_all_namespaces: bool,
+    /// Act upon objects with these labels only, such as sharding.fluxcd.io/key=NAME: the others may
+    /// be Flux's, or those of another installation
+    #[arg(long, value_name = "LABELS")]
+    watch_label_selector: Option<String>,
     /// Restrict traffic to the pods by network policies
     #[arg(long, value_name = "bool", default_value = "true", default_missing_value = "true",
         num_args = 0..=1, require_equals = true, action = ArgAction::Set,
@@ -89,12 +93,6 @@ impl Flags {
     /// For values that cannot be carried out.
     pub(crate) fn wanted(&self, namespace: &str, operator: bool) -> Result<Wanted, Error> {
         self.check_version()?;
-        if !self.watch_all_namespaces {
-            return Err(Error::input(
-                "--watch-all-namespaces=false is not supported: the operator acts upon the objects \
-                 of all namespaces",
-            ));
-        }
         let choice = components::choose(&self.components, &self.components_extra)?;
         let settings = Settings {
             namespace: namespace.to_owned(),
@@ -108,6 +106,8 @@ impl Flags {
             tolerations: self.toleration_keys.clone(),
             replicas: self.replicas,
             controllers: choice.controllers.clone(),
+            shard: given(&self.watch_label_selector),
+            all_namespaces: self.watch_all_namespaces,
         };
         let pull_secret = self.pull_secret(&settings)?;
         Ok(Wanted {
@@ -277,7 +277,6 @@ mod tests {
                 "targeted version '2.9.0' must be prefixed with 'v'",
             ),
             (&["-v", "v2.9.0"], "is not compatible with your current"),
-            (&["--watch-all-namespaces=false"], "is not supported"),
             (&["--replicas=0"], "a number from 1 to 9"),
             (&["--components=helm-controller"], "is required"),
         ] {

@@ -186,6 +186,7 @@ pub(crate) fn judge(found: &Found, settings: &Settings) -> Vec<String> {
             namespace, name, ..
         } = controller;
         let is_second = controller.is_ours
+            && (settings.shard.is_none() || name == WEBHOOK)
             && *namespace != settings.namespace
             && ours.contains(&(true, name.as_str()));
         if is_second {
@@ -195,6 +196,19 @@ pub(crate) fn judge(found: &Found, settings: &Settings) -> Vec<String> {
         }
     }
     if !settings.operator {
+        return lines;
+    }
+    if settings.shard.is_some() {
+        // Whose objects are whose is settled by their labels; only the names here must differ.
+        let is_here = |c: &&Controller| !c.is_ours && c.namespace == settings.namespace;
+        let here = found.controllers.iter().filter(is_here);
+        lines.extend(here.map(|controller| {
+            format!(
+                "Deployment {}/{} is of Flux, whose Service and Leases have the names of ours: \
+                 choose another --namespace for a shard",
+                controller.namespace, controller.name
+            )
+        }));
         return lines;
     }
     for controller in found.conflicting() {
@@ -268,7 +282,9 @@ pub(crate) fn stop(found: &Found, settings: &Settings) -> Error {
     Error::input(
         "Flux is here, and two must not sync the same objects; nothing was changed. To use the \
          webhook beside it: --webhook --operator=false. To replace it: --take-over, which stops \
-         its controllers, keeps all objects, and can be undone by scaling them up again",
+         its controllers, keeps all objects, and can be undone by scaling them up again. To work on \
+         objects with a label of their own: --watch-label-selector=sharding.fluxcd.io/key=NAME \
+         --namespace=ANOTHER, with '!sharding.fluxcd.io/key' for Flux's controllers",
     )
 }
 
@@ -291,6 +307,8 @@ mod tests {
             tolerations: Vec::new(),
             replicas: 1,
             controllers: None,
+            shard: None,
+            all_namespaces: true,
         }
     }
 
@@ -334,6 +352,19 @@ mod tests {
         let text = stop(&found, &settings(true)).to_string();
         assert!(text.contains("--webhook --operator=false"), "{text}");
         assert!(text.contains("--take-over"), "{text}");
+        assert!(text.contains("--watch-label-selector"), "{text}");
+
+        let shard = Settings {
+            shard: Some("sharding.fluxcd.io/key=one".to_owned()),
+            namespace: "gitops".to_owned(),
+            ..settings(true)
+        };
+        assert!(judge(&found, &shard).is_empty());
+        let same = Settings {
+            namespace: "flux-system".to_owned(),
+            ..shard
+        };
+        assert!(judge(&found, &same)[0].contains("choose another --namespace"));
     }
 
     #[test]

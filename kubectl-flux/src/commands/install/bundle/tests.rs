@@ -15,6 +15,8 @@ fn settings() -> Settings {
         tolerations: Vec::new(),
         replicas: 1,
         controllers: None,
+        shard: None,
+        all_namespaces: true,
     }
 }
 
@@ -99,6 +101,8 @@ fn a_cluster_of_ones_own() {
         tolerations: vec!["infra".to_owned()],
         replicas: 2,
         controllers: Some(vec!["source-controller", "kustomize-controller"]),
+        shard: Some("sharding.fluxcd.io/key=one".to_owned()),
+        all_namespaces: false,
         ..settings()
     };
     let objects = objects(&settings).unwrap();
@@ -120,6 +124,12 @@ fn a_cluster_of_ones_own() {
     assert!(container["image"].as_str().unwrap().starts_with(&image));
     let args = container["args"].as_array().unwrap();
     assert!(args.contains(&json!("--log-level=debug")));
+    let given = [
+        "--watch-label-selector=sharding.fluxcd.io/key=one",
+        "--watch-all-namespaces=false",
+        "--enable-leader-election",
+    ];
+    assert!(given.iter().all(|flag| args.contains(&json!(flag))));
     assert!(args.contains(&json!(
         "--controllers=source-controller,kustomize-controller"
     )));
