@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use flux_api::GoDuration;
 use flux_rules::{IngressNginx, Release, Settings};
 use tracing_subscriber::EnvFilter;
 
+use crate::certificates::{Clock, Periods};
 use crate::endpoint::{Endpoint, EndpointError};
 
 /// Admission webhook for Flux objects and Ingress.
@@ -63,6 +65,36 @@ pub struct Args {
     #[arg(long)]
     pub no_scan: bool,
 
+    /// Life of the certificate authority, which is replaced after two thirds of it
+    #[arg(long, value_name = "DURATION", default_value = "8760h")]
+    pub ca_lifetime: GoDuration,
+
+    /// Life of a serving certificate, which is replaced after two thirds of it
+    #[arg(long, value_name = "DURATION", default_value = "168h")]
+    pub certificate_lifetime: GoDuration,
+
+    /// How far before now certificates become valid, for clocks that are behind
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    pub certificate_backdate: GoDuration,
+
+    /// How long a new authority is announced before it signs
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub ca_announcement: GoDuration,
+
+    /// How often certificates are looked at
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub certificate_check_interval: GoDuration,
+
+    /// How far the clock of certificates is ahead; for tests
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0s",
+        hide = true,
+        allow_hyphen_values = true
+    )]
+    pub clock_offset: GoDuration,
+
     /// Seconds to go on serving after a request to stop, so that everybody notices
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub shutdown_delay: u64,
@@ -74,6 +106,10 @@ pub struct Args {
     /// error, warn, info, debug or trace; or a filter such as info,kube=debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
+}
+
+fn span(duration: &GoDuration) -> time::Duration {
+    time::Duration::try_from(duration.as_std()).unwrap_or(time::Duration::MAX)
 }
 
 /// What the API server does when the webhook does not answer.
@@ -123,6 +159,33 @@ impl Args {
         });
         Settings {
             ingress_nginx: controller,
+        }
+    }
+
+    /// How long certificates last.
+    #[must_use]
+    pub fn periods(&self) -> Periods {
+        Periods {
+            authority: span(&self.ca_lifetime),
+            leaf: span(&self.certificate_lifetime),
+            backdated: span(&self.certificate_backdate),
+            announced: span(&self.ca_announcement),
+        }
+    }
+
+    /// How often certificates are looked at.
+    #[must_use]
+    pub fn certificate_check(&self) -> Duration {
+        self.certificate_check_interval
+            .as_std()
+            .max(Duration::from_millis(100))
+    }
+
+    /// The time that certificates go by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock {
+            ahead: span(&self.clock_offset),
         }
     }
 

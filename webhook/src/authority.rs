@@ -9,10 +9,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
 
-use crate::certificates::{Authority, CertificateError};
+use crate::certificates::{Authority, CertificateError, Periods};
 use crate::install::reason;
 
 /// Name of the Secret.
@@ -20,9 +20,6 @@ pub const SECRET: &str = "admission-webhook-ca";
 
 /// When an announced authority begins to sign.
 const PROMOTE: &str = "admission.flux-sync.io/promote-at";
-
-/// Time for every API server to learn about a new bundle: informers take seconds, this is generous.
-const ANNOUNCED: Duration = Duration::minutes(5);
 
 /// How often a replica tries again when another one was quicker.
 const ATTEMPTS: usize = 5;
@@ -60,9 +57,9 @@ impl State {
     ///
     /// # Errors
     /// [`CertificateError`] if there is no randomness.
-    pub fn fresh(now: OffsetDateTime) -> Result<Self, CertificateError> {
+    pub fn fresh(now: OffsetDateTime, periods: &Periods) -> Result<Self, CertificateError> {
         Ok(Self {
-            signer: Authority::generate(now)?,
+            signer: Authority::generate(now, periods)?,
             next: None,
             previous: None,
         })
@@ -81,9 +78,13 @@ impl State {
     }
 
     /// Does what is due, and says whether that was anything.
-    fn advance(&mut self, now: OffsetDateTime) -> Result<bool, CertificateError> {
+    fn advance(
+        &mut self,
+        now: OffsetDateTime,
+        periods: &Periods,
+    ) -> Result<bool, CertificateError> {
         if now >= self.signer.not_after() {
-            *self = Self::fresh(now)?;
+            *self = Self::fresh(now, periods)?;
             return Ok(true);
         }
         match self.next.take() {
@@ -97,7 +98,8 @@ impl State {
                 Ok(false)
             }
             None if self.signer.is_due(now) => {
-                self.next = Some((Authority::generate(now)?, now + ANNOUNCED));
+                let next = Authority::generate(now, periods)?;
+                self.next = Some((next, now + periods.announced));
                 Ok(true)
             }
             None => Ok(false),
@@ -154,7 +156,7 @@ impl State {
         })
     }
 
-    fn into_secret(self, metadata: ObjectMeta) -> Secret {
+    fn secret(&self, metadata: ObjectMeta) -> Secret {
         Secret {
             data: Some(self.data()),
             metadata: ObjectMeta {
@@ -168,7 +170,8 @@ impl State {
 }
 
 /// Reads the authority, makes or renews it where that is due, and stores what changed. Whoever
-/// writes first wins; everybody else reads again.
+/// writes first wins; everybody else reads again. A Secret that somebody deleted is written again
+/// from what is `held`: API servers trust that, and would have to learn another one.
 ///
 /// # Errors
 /// [`AuthorityError`] if the API server refuses, or others are quicker every time.
@@ -176,6 +179,8 @@ pub async fn ensure(
     client: &Client,
     namespace: &str,
     now: OffsetDateTime,
+    periods: &Periods,
+    held: Option<&State>,
 ) -> Result<State, AuthorityError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let api = |error| AuthorityError::Api {
@@ -192,7 +197,10 @@ pub async fn ensure(
                     labels: Some(labels()),
                     ..ObjectMeta::default()
                 };
-                let secret = State::fresh(now)?.into_secret(metadata);
+                let secret = match held.filter(|held| now < held.signer.not_after()) {
+                    Some(held) => held.secret(metadata),
+                    None => State::fresh(now, periods)?.secret(metadata),
+                };
                 secrets.create(&PostParams::default(), &secret).await
             }
             Some(secret) => {
@@ -200,10 +208,10 @@ pub async fn ensure(
                     Ok(state) => (state, true),
                     Err(error) => {
                         tracing::warn!(%error, "replacing an unreadable authority");
-                        (State::fresh(now)?, false)
+                        (State::fresh(now, periods)?, false)
                     }
                 };
-                if !state.advance(now)? && readable {
+                if !state.advance(now, periods)? && readable {
                     return Ok(state);
                 }
                 let metadata = ObjectMeta {
@@ -213,7 +221,7 @@ pub async fn ensure(
                     labels: Some(labels()),
                     ..ObjectMeta::default()
                 };
-                let secret = state.into_secret(metadata);
+                let secret = state.secret(metadata);
                 secrets
                     .replace(SECRET, &PostParams::default(), &secret)
                     .await
@@ -240,6 +248,8 @@ fn labels() -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use time::Duration;
+
     use super::*;
 
     fn start() -> OffsetDateTime {
@@ -247,28 +257,32 @@ mod tests {
     }
 
     fn stored(state: State) -> State {
-        State::read(&state.into_secret(ObjectMeta::default())).expect("readable")
+        State::read(&state.secret(ObjectMeta::default())).expect("readable")
     }
 
     #[test]
     fn a_successor_is_announced_before_it_signs() {
         let mut now = start();
-        let mut state = State::fresh(now).expect("made");
+        let mut state = State::fresh(now, &Periods::default()).expect("made");
         let first = state.signer.certificate().to_owned();
-        assert!(!state.advance(now).expect("nothing due"));
+        assert!(
+            !state
+                .advance(now, &Periods::default())
+                .expect("nothing due")
+        );
 
         now += Duration::days(250);
-        assert!(state.advance(now).expect("announced"));
+        assert!(state.advance(now, &Periods::default()).expect("announced"));
         let mut state = stored(state);
         assert_eq!(state.signer.certificate(), first);
         assert_eq!(state.bundle().matches("BEGIN CERTIFICATE").count(), 2);
 
         now += Duration::minutes(4);
-        assert!(!state.advance(now).expect("too early"));
+        assert!(!state.advance(now, &Periods::default()).expect("too early"));
 
         now += Duration::minutes(1);
         let announced = state.bundle();
-        assert!(state.advance(now).expect("promoted"));
+        assert!(state.advance(now, &Periods::default()).expect("promoted"));
         let state = stored(state);
         assert_ne!(state.signer.certificate(), first);
         assert!(announced.contains(state.signer.certificate().trim_end()));
@@ -280,11 +294,11 @@ mod tests {
 
     #[test]
     fn an_expired_authority_is_replaced_at_once() {
-        let mut state = State::fresh(start()).expect("made");
+        let mut state = State::fresh(start(), &Periods::default()).expect("made");
         let first = state.signer.certificate().to_owned();
         assert!(
             state
-                .advance(start() + Duration::days(366))
+                .advance(start() + Duration::days(366), &Periods::default())
                 .expect("replaced")
         );
         assert!(!state.bundle().contains(first.trim_end()));

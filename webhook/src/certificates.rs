@@ -15,14 +15,45 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
-/// Life of the authority.
-const AUTHORITY_LIFE: Duration = Duration::days(365);
+/// How long things last, and how early they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Periods {
+    /// Life of the authority.
+    pub authority: Duration,
+    /// Life of a leaf: short, because its key never leaves the process and is cheap to replace.
+    pub leaf: Duration,
+    /// How far before now certificates become valid, for API servers whose clock is behind.
+    pub backdated: Duration,
+    /// How long a new authority is in the bundle before it signs: informers of API servers take
+    /// seconds, this is generous.
+    pub announced: Duration,
+}
 
-/// Life of a leaf: short, because its key never leaves the process and is cheap to replace.
-const LEAF_LIFE: Duration = Duration::days(7);
+impl Default for Periods {
+    fn default() -> Self {
+        Self {
+            authority: Duration::days(365),
+            leaf: Duration::days(7),
+            backdated: Duration::days(1),
+            announced: Duration::minutes(5),
+        }
+    }
+}
 
-/// How far before now certificates become valid, for API servers whose clock is behind.
-const BACKDATED: Duration = Duration::days(1);
+/// The time that certificates are made and judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// How far it is ahead of that of the machine.
+    pub ahead: Duration,
+}
+
+impl Clock {
+    /// Now.
+    #[must_use]
+    pub fn now(self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + self.ahead
+    }
+}
 
 /// What went wrong with a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +87,11 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// A new one, valid for a year: ECDSA P-256.
+    /// A new one: ECDSA P-256.
     ///
     /// # Errors
     /// [`CertificateError::Certificate`] if there is no randomness.
-    pub fn generate(now: OffsetDateTime) -> Result<Self, CertificateError> {
+    pub fn generate(now: OffsetDateTime, periods: &Periods) -> Result<Self, CertificateError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -68,8 +99,8 @@ impl Authority {
         // Successors need names of their own: verifiers look an issuer up by its name.
         let name = format!("flux-admission-webhook CA {}", now.unix_timestamp());
         params.distinguished_name.push(DnType::CommonName, name);
-        params.not_before = now - BACKDATED;
-        params.not_after = now + AUTHORITY_LIFE;
+        params.not_before = now - periods.backdated;
+        params.not_after = now + periods.authority;
         let certificate = params.self_signed(&key)?.pem();
         Self::from_pem(&certificate, &key.serialize_pem())
     }
@@ -114,11 +145,16 @@ impl Authority {
         now >= self.not_after - (self.not_after - self.not_before) / 3
     }
 
-    /// A certificate for these names (DNS names or IP addresses), valid for a week.
+    /// A certificate for these names (DNS names or IP addresses).
     ///
     /// # Errors
     /// [`CertificateError`] if a name cannot stand in a certificate.
-    pub fn leaf(&self, names: &[String], now: OffsetDateTime) -> Result<Leaf, CertificateError> {
+    pub fn leaf(
+        &self,
+        names: &[String],
+        now: OffsetDateTime,
+        periods: &Periods,
+    ) -> Result<Leaf, CertificateError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names.to_vec())?;
         params
@@ -127,8 +163,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = now - BACKDATED;
-        params.not_after = (now + LEAF_LIFE).min(self.not_after);
+        params.not_before = now - periods.backdated;
+        params.not_after = (now + periods.leaf).min(self.not_after);
         let certificate = params.signed_by(&key, &self.issuer)?;
         let certified = CertifiedKey::from_der(
             vec![certificate.der().clone()],
@@ -138,6 +174,7 @@ impl Authority {
         Ok(Leaf {
             certified: Arc::new(certified),
             authority: self.certificate.clone(),
+            made: now,
             renew_at: now + (params.not_after - now) * 2 / 3,
             not_after: params.not_after,
         })
@@ -149,11 +186,18 @@ impl Authority {
 pub struct Leaf {
     certified: Arc<CertifiedKey>,
     authority: String,
+    made: OffsetDateTime,
     renew_at: OffsetDateTime,
     not_after: OffsetDateTime,
 }
 
 impl Leaf {
+    /// How long it is used at most.
+    #[must_use]
+    pub fn life(&self) -> Duration {
+        self.not_after - self.made
+    }
+
     /// PEM certificate of the authority that signed it.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -222,13 +266,17 @@ mod tests {
     #[test]
     fn a_stored_authority_is_the_same_again() {
         let now = NOW + Duration::days(20_000);
-        let made = Authority::generate(now).expect("made");
+        let made = Authority::generate(now, &Periods::default()).expect("made");
         let read = Authority::from_pem(made.certificate(), made.key()).expect("read");
         assert_eq!(read.certificate(), made.certificate());
-        assert_eq!(read.not_after(), now + AUTHORITY_LIFE);
+        assert_eq!(read.not_after(), now + Periods::default().authority);
         assert!(
-            read.leaf(&["a.b.svc".to_owned(), "127.0.0.1".to_owned()], now)
-                .is_ok()
+            read.leaf(
+                &["a.b.svc".to_owned(), "127.0.0.1".to_owned()],
+                now,
+                &Periods::default()
+            )
+            .is_ok()
         );
         assert!(!format!("{made:?}").contains("PRIVATE"));
     }
@@ -236,21 +284,25 @@ mod tests {
     #[test]
     fn renewal_is_due_after_two_thirds() {
         let now = NOW + Duration::days(20_000);
-        let authority = Authority::generate(now).expect("made");
+        let authority = Authority::generate(now, &Periods::default()).expect("made");
         assert!(!authority.is_due(now + Duration::days(240)));
         assert!(authority.is_due(now + Duration::days(245)));
-        let leaf = authority.leaf(&["a".to_owned()], now).expect("signed");
+        let leaf = authority
+            .leaf(&["a".to_owned()], now, &Periods::default())
+            .expect("signed");
         assert!(!leaf.is_due(now + Duration::days(4)));
         assert!(leaf.is_due(now + Duration::days(5)));
-        assert_eq!(leaf.not_after(), now + LEAF_LIFE);
+        assert_eq!(leaf.not_after(), now + Periods::default().leaf);
     }
 
     #[test]
     fn a_leaf_does_not_outlive_its_authority() {
         let now = NOW + Duration::days(20_000);
-        let authority = Authority::generate(now).expect("made");
-        let late = now + AUTHORITY_LIFE - Duration::days(1);
-        let leaf = authority.leaf(&["a".to_owned()], late).expect("signed");
+        let authority = Authority::generate(now, &Periods::default()).expect("made");
+        let late = now + Periods::default().authority - Duration::days(1);
+        let leaf = authority
+            .leaf(&["a".to_owned()], late, &Periods::default())
+            .expect("signed");
         assert_eq!(leaf.not_after(), authority.not_after());
     }
 
@@ -260,7 +312,8 @@ mod tests {
             Authority::from_pem("x", "y"),
             Err(CertificateError::Parse)
         ));
-        let authority = Authority::generate(NOW + Duration::days(20_000)).expect("made");
+        let authority =
+            Authority::generate(NOW + Duration::days(20_000), &Periods::default()).expect("made");
         assert!(Authority::from_pem(authority.certificate(), "y").is_err());
     }
 }

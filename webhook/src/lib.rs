@@ -32,7 +32,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use flux_rules::Context;
 use kube::Client;
-use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -43,7 +42,7 @@ pub use endpoint::{Endpoint, EndpointError};
 
 use admission::Stage;
 use authority::{State, ensure};
-use certificates::Served;
+use certificates::{Clock, Periods, Served};
 use cluster::Caches;
 use configuration::Design;
 use decisions::Decisions;
@@ -54,10 +53,6 @@ use readiness::Readiness;
 use scan::Scan;
 use server::App;
 use store::Store;
-
-/// How often certificates are looked at. By the wall clock: a suspended machine must not sleep
-/// past the end of a certificate.
-const TICK: Duration = Duration::from_secs(60);
 
 /// Serves until `stop` ends.
 ///
@@ -95,9 +90,19 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
 
     let metrics = Arc::new(Metrics::default());
     let served = Arc::new(Served::default());
-    let state = ensure(&client, namespace, OffsetDateTime::now_utc()).await?;
-    let names = design.endpoint.names();
-    renew(&served, &state, &names, &metrics)?;
+    let (clock, periods) = (args.clock(), args.periods());
+    let state = ensure(&client, namespace, clock.now(), &periods, None).await?;
+    let keeper = Keeper {
+        client: client.clone(),
+        namespace: namespace.clone(),
+        names: design.endpoint.names(),
+        served: Arc::clone(&served),
+        metrics: Arc::clone(&metrics),
+        clock,
+        periods,
+        tick: args.certificate_check(),
+    };
+    keeper.renew(&state)?;
     let (bundle, follow) = watch::channel(state.bundle());
 
     let stored = Arc::new(Stored::default());
@@ -148,14 +153,7 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         };
         tasks.spawn(scan.run());
     }
-    tasks.spawn(keep_certificates(
-        client.clone(),
-        namespace.clone(),
-        names,
-        Arc::clone(&served),
-        metrics,
-        bundle,
-    ));
+    tasks.spawn(keeper.run(state, bundle));
 
     let delay = args.delay();
     let stop = async move {
@@ -203,53 +201,69 @@ pub async fn termination() {
     }
 }
 
-/// Serves with a new leaf if the current one is due, or was signed by somebody else.
-fn renew(
-    served: &Served,
-    state: &State,
-    names: &[String],
-    metrics: &Metrics,
-) -> Result<(), certificates::CertificateError> {
-    let now = OffsetDateTime::now_utc();
-    let current = served.leaf();
-    let good = current
-        .is_some_and(|leaf| !leaf.is_due(now) && leaf.authority() == state.signer.certificate());
-    if good {
-        return Ok(());
-    }
-    let leaf = state.signer.leaf(names, now)?;
-    tracing::info!(until = %leaf.not_after(), names = names.join(","), "new certificate");
-    metrics.certificate_ends(leaf.not_after().unix_timestamp());
-    served.swap(leaf);
-    Ok(())
-}
-
-/// Looks at the authority and the leaf every [`TICK`], for ever.
-async fn keep_certificates(
+/// Keeps certificates current.
+struct Keeper {
     client: Client,
     namespace: String,
     names: Vec<String>,
     served: Arc<Served>,
     metrics: Arc<Metrics>,
-    bundle: watch::Sender<String>,
-) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match ensure(&client, &namespace, OffsetDateTime::now_utc()).await {
-            Ok(state) => {
-                let new = state.bundle();
-                bundle.send_if_modified(|known| {
-                    let changed = *known != new;
-                    known.clone_from(&new);
-                    changed
-                });
-                if let Err(error) = renew(&served, &state, &names, &metrics) {
-                    tracing::error!(%error, "cannot renew the certificate");
+    clock: Clock,
+    periods: Periods,
+    tick: Duration,
+}
+
+impl Keeper {
+    /// Serves with a new leaf if the current one is due, or was signed by somebody else.
+    fn renew(&self, state: &State) -> Result<(), certificates::CertificateError> {
+        let now = self.clock.now();
+        let current = self.served.leaf();
+        let good = current.is_some_and(|leaf| {
+            !leaf.is_due(now) && leaf.authority() == state.signer.certificate()
+        });
+        if good {
+            return Ok(());
+        }
+        let leaf = state.signer.leaf(&self.names, now, &self.periods)?;
+        let names = self.names.join(",");
+        tracing::info!(until = %leaf.not_after(), names, "new certificate");
+        self.metrics
+            .certificate_ends(leaf.not_after().unix_timestamp());
+        self.served.swap(leaf);
+        Ok(())
+    }
+
+    /// Looks at the authority and the leaf again and again, by the wall clock: a suspended machine
+    /// must not sleep past the end of a certificate.
+    async fn run(self, mut held: State, bundle: watch::Sender<String>) {
+        let mut ticks = tokio::time::interval(self.tick);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = self.clock.now();
+            match ensure(
+                &self.client,
+                &self.namespace,
+                now,
+                &self.periods,
+                Some(&held),
+            )
+            .await
+            {
+                Ok(state) => {
+                    let new = state.bundle();
+                    bundle.send_if_modified(|known| {
+                        let changed = *known != new;
+                        known.clone_from(&new);
+                        changed
+                    });
+                    if let Err(error) = self.renew(&state) {
+                        tracing::error!(%error, "cannot renew the certificate");
+                    }
+                    held = state;
                 }
+                Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
             }
-            Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
         }
     }
 }

@@ -14,8 +14,9 @@ use crate::install::Stored;
 /// object are worth having.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A leaf that ends sooner than this is as good as none: its renewal fails for days by then.
-const CLOSE: time::Duration = time::Duration::hours(24);
+/// The share of a leaf's life after which it is as good as none: it is renewed after two thirds, so
+/// its renewal has failed for days by then.
+const CLOSE: i32 = 7;
 
 /// What readiness depends on.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Readiness {
         }
         match self.served.leaf() {
             None => missing.push("there is no certificate yet".to_owned()),
-            Some(leaf) if leaf.not_after() - now < CLOSE => {
+            Some(leaf) if leaf.not_after() - now < leaf.life() / CLOSE => {
                 missing.push(format!("the certificate ends at {}", leaf.not_after()));
             }
             Some(leaf) => {

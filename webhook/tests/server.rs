@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flux_admission_webhook::certificates::{Authority, Served};
+use flux_admission_webhook::certificates::{Authority, Periods, Served};
 use flux_admission_webhook::decisions::Decisions;
 use flux_admission_webhook::metrics::Metrics;
 use flux_admission_webhook::readiness::Readiness;
@@ -25,14 +25,14 @@ struct Server {
 }
 
 fn authority() -> Authority {
-    Authority::generate(OffsetDateTime::now_utc()).expect("an authority")
+    Authority::generate(OffsetDateTime::now_utc(), &Periods::default()).expect("an authority")
 }
 
 fn leaf(authority: &Authority, served: &Served) {
     let names = ["127.0.0.1".to_owned()];
     served.swap(
         authority
-            .leaf(&names, OffsetDateTime::now_utc())
+            .leaf(&names, OffsetDateTime::now_utc(), &Periods::default())
             .expect("a leaf"),
     );
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Nothing};
+use crate::finding::Severity;
 
 /// What a review may take into account besides the object. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +19,17 @@ impl Context {
     /// A context with these declarations and facts.
     pub fn new(settings: Settings, facts: Arc<dyn Facts>) -> Self {
         Self { settings, facts }
+    }
+
+    /// How much a clash with another object matters: files may be meant for several clusters, so
+    /// there it is only a note.
+    #[must_use]
+    pub(crate) fn clash(&self) -> Severity {
+        if self.facts.is_files() {
+            Severity::Note
+        } else {
+            Severity::Warning
+        }
     }
 
     /// What is known about the cluster.

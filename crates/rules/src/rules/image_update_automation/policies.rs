@@ -182,7 +182,8 @@ fn twice(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
         let shorter = path.len().min(theirs.len());
         if same == target && path.get(..shorter) == theirs.get(..shorter) {
             let shown = other.text("/spec/update/path").unwrap_or("./");
-            report.warning(
+            report.add(
+                context.clash(),
                 "/spec/update/path",
                 format!(
                     "ImageUpdateAutomation {} writes {} of the same GitRepository and branch, too: \

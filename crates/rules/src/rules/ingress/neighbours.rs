@@ -161,7 +161,8 @@ fn taken(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
             } else {
                 format!("host {}", quote(path.host))
             };
-            report.warning(
+            report.add(
+                context.clash(),
                 &path.field("path"),
                 format!(
                     "{host} path {} is defined in Ingress {owner} already: ingress-nginx refuses \

@@ -139,7 +139,8 @@ fn twice(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
             && Content::of(*other).as_ref() == Some(&content)
         });
     if let Some(other) = same {
-        report.warning(
+        report.add(
+            context.clash(),
             "/spec/path",
             format!(
                 "Kustomization {} applies the same path of the same source: both own the objects \
