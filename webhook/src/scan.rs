@@ -83,14 +83,15 @@ impl Scan {
         let mut ticks = tokio::time::interval(PERIOD);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut started = tokio::time::interval(SETTLE);
-        let mut complete = false;
+        // Kinds that were listed when everything was looked at last.
+        let mut seen = 0;
         loop {
             let mut changed: HashSet<Change> = HashSet::new();
             let mut everything = false;
             tokio::select! {
                 _ = ticks.tick() => everything = true,
-                // Until the first look at everything was worth it.
-                _ = started.tick(), if !complete => everything = true,
+                // What a first list brings is no change.
+                _ = started.tick() => everything = self.listed() > seen,
                 change = changes.recv() => match change {
                     Ok(change) => {
                         changed.insert(change);
@@ -110,21 +111,27 @@ impl Scan {
             if !self.leader.is_me() {
                 // Whoever takes over begins with everything.
                 known = Known::default();
-                complete = false;
+                seen = 0;
                 continue;
             }
             if everything {
-                complete = Kind::ALL
-                    .into_iter()
-                    .any(|kind| self.store.is_complete(kind));
+                seen = self.listed();
                 known.0.clear();
                 changed.extend(self.all());
+            }
+            if changed.is_empty() && !everything {
+                continue;
             }
             for change in changed {
                 self.look(change, &mut known).await;
             }
             self.metrics.violations(&known.counts());
         }
+    }
+
+    fn listed(&self) -> usize {
+        let kinds = Kind::ALL.into_iter();
+        kinds.filter(|kind| self.store.is_complete(*kind)).count()
     }
 
     fn all(&self) -> impl Iterator<Item = Change> {

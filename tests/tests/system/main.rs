@@ -16,6 +16,5 @@ mod node;
 mod plugin;
 mod programs;
 mod registry;
-mod rules;
 mod sandbox;
 mod seed;

@@ -95,7 +95,7 @@ fn required_fields_are_filled_in_and_named() {
     );
     assert_eq!(
         response["auditAnnotations"],
-        json!({"rules": "GR30", "defaults": "/spec/interval"})
+        json!({"rules": "GR30", "defaults": "/spec/interval", "mode": "enforce"})
     );
 }
 
