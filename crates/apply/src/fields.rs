@@ -197,7 +197,7 @@ mod tests {
         assert!(!covers(&Value::Null, &deployment()));
         for (pointer, gone) in [
             ("/f:spec", "f:replicas"),
-            ("/f:metadata", "f:labels"),
+            ("", "f:metadata"),
             (
                 "/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"app\"}",
                 "f:image",
