@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgAction, Parser, ValueEnum};
+use flux_api::GoDuration;
+
+use crate::controllers::ControllerName;
+use crate::selector::LabelSelector;
 
 /// Syncs a cluster from Git and updates images through Git.
 ///
@@ -11,6 +15,50 @@ use clap::{Parser, ValueEnum};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "flux-sync-operator", version)]
 pub struct Args {
+    /// Which of Flux's controllers run in this process [default: all].
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME",
+          default_values_t = ControllerName::ALL, hide_default_value = true)]
+    pub controllers: Vec<ControllerName>,
+
+    /// Namespace that this process runs in: its Leases are there, and Flux is looked for there.
+    #[arg(long, env = "RUNTIME_NAMESPACE", default_value = "flux-system")]
+    pub runtime_namespace: String,
+
+    /// Works only on objects whose labels match, for example sharding.fluxcd.io/key=shard1.
+    #[arg(
+        long,
+        value_name = "SELECTOR",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub watch_label_selector: LabelSelector,
+
+    /// Works on objects of all namespaces, or with false only of its own.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true,
+          default_missing_value = "true", action = ArgAction::Set)]
+    pub watch_all_namespaces: bool,
+
+    /// Works only while it holds the Leases of its controllers, so that several replicas can run.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false,
+          default_missing_value = "true", action = ArgAction::Set)]
+    pub enable_leader_election: bool,
+
+    /// How long others wait for a leader that does not answer before they take its place.
+    #[arg(long, default_value = "15s")]
+    pub leader_election_lease_duration: GoDuration,
+
+    /// How long a leader tries to renew its Leases before it stops; less than the lease duration.
+    #[arg(long, default_value = "10s")]
+    pub leader_election_renew_deadline: GoDuration,
+
+    /// How often those who wait look whether the Leases are free.
+    #[arg(long, default_value = "2s")]
+    pub leader_election_retry_period: GoDuration,
+
+    /// Scales Flux's own controllers to 0 first, instead of refusing to start beside them.
+    #[arg(long)]
+    pub take_over: bool,
+
     /// Folder for Git mirrors and artifacts; it can be lost at any time.
     #[arg(long, env = "STORAGE_PATH", default_value = "/data")]
     pub storage_path: PathBuf,
@@ -43,6 +91,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "at-once")]
     pub drift_correction: DriftCorrection,
 
+    /// How often the download of an artifact is tried, where sources are another process's.
+    #[arg(long, default_value_t = 9)]
+    pub http_retry: u32,
+
     /// The kustomize program [default: the one in PATH].
     #[arg(long, env = "KUSTOMIZE")]
     pub kustomize: Option<PathBuf>,
@@ -73,15 +125,6 @@ pub struct Args {
     /// no Secret.
     #[arg(long, value_name = "NAME")]
     pub sops_age_secret: Option<String>,
-
-    /// Namespace of the operator itself.
-    #[arg(
-        long,
-        env = "RUNTIME_NAMESPACE",
-        default_value = "flux-system",
-        hide = true
-    )]
-    pub runtime_namespace: String,
 
     /// ServiceAccount as which Kustomizations are applied that name none [default: the operator's
     /// own rights].
@@ -161,5 +204,31 @@ mod tests {
             flux_build::Unset::Empty
         );
         assert!(Args::try_parse_from(["x", "--feature-gates=A=maybe"]).is_err());
+        assert_eq!(args.controllers, ControllerName::ALL);
+        assert!(args.watch_all_namespaces && !args.enable_leader_election);
+    }
+
+    #[test]
+    fn flags_of_flux_are_read_as_flux_writes_them() {
+        let args = Args::parse_from([
+            "x",
+            "--controllers=source-controller,image-reflector-controller",
+            "--controllers=image-automation-controller",
+            "--watch-all-namespaces=false",
+            "--watch-label-selector=!sharding.fluxcd.io/key",
+            "--enable-leader-election",
+            "--leader-election-lease-duration=35s",
+        ]);
+        use ControllerName::{ImageAutomation, ImageReflector, Source};
+        assert_eq!(args.controllers, [Source, ImageReflector, ImageAutomation]);
+        assert!(!args.watch_all_namespaces && args.enable_leader_election);
+        let lease = args.leader_election_lease_duration.as_std();
+        assert_eq!(lease, std::time::Duration::from_secs(35));
+        for bad in [
+            "--controllers=helm-controller",
+            "--watch-label-selector=a in b",
+        ] {
+            assert!(Args::try_parse_from(["x", bad]).is_err(), "{bad}");
+        }
     }
 }

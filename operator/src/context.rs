@@ -14,10 +14,11 @@ use flux_image::marker;
 use flux_image::update::Content;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
-use kube_runtime::reflector::Store;
+use kube_runtime::reflector::{ObjectRef, Store};
 
 use crate::args::Args;
 use crate::backoff::Backoff;
+use crate::controllers::{self, Role};
 use crate::driver::Controlled;
 use crate::events::Recorder;
 use crate::image_policy::ranking::Rankings;
@@ -29,6 +30,7 @@ use crate::kustomization::impersonation::Accounts;
 use crate::kustomization::past::Known;
 use crate::metrics::Metrics;
 use crate::source::Source;
+use crate::source::restore::Unserved;
 use crate::triggers::Trigger;
 use crate::words::api_error;
 
@@ -81,6 +83,11 @@ impl<V: Clone> Shared<V> {
         self.lock().insert(key.clone(), value)
     }
 
+    /// Sets a value unless there is one.
+    pub fn set_if_absent(&self, key: &Key, value: V) {
+        self.lock().entry(key.clone()).or_insert(value);
+    }
+
     /// Forgets a key.
     pub fn remove(&self, key: &Key) -> Option<V> {
         self.lock().remove(key)
@@ -119,6 +126,8 @@ pub struct Context {
     pub triggers: Triggers,
     /// What was fetched, by GitRepository.
     pub sources: Shared<Arc<Source>>,
+    /// Artifacts that are to be rebuilt after the start.
+    pub unserved: Unserved,
     /// Tags after exclusion, by ImageRepository.
     pub tags: TagStore,
     /// Scans of registries.
@@ -156,6 +165,8 @@ pub struct Parts {
     pub applier: Applier,
     /// See [`Context::recorder`].
     pub recorder: Recorder,
+    /// See [`Context::metrics`].
+    pub metrics: Arc<Metrics>,
     /// See [`Context::stores`].
     pub stores: Stores,
     /// See [`Context::triggers`].
@@ -173,6 +184,7 @@ impl Context {
             git,
             applier,
             recorder,
+            metrics,
             stores,
             triggers,
         } = parts;
@@ -185,11 +197,12 @@ impl Context {
             git,
             applier,
             recorder,
-            metrics: Arc::default(),
+            metrics,
             backoff: Backoff::default(),
             stores,
             triggers,
             sources: Shared::default(),
+            unserved: Unserved::default(),
             tags: TagStore::new(tags),
             scans: Scans::default(),
             pull_secrets: Shared::default(),
@@ -201,6 +214,35 @@ impl Context {
             known: Known::default(),
             newest: Mutex::default(),
         }
+    }
+
+    /// What this process does about a kind.
+    pub fn role<K: Controlled>(&self) -> Role {
+        controllers::role(&self.args.controllers, K::CONTROLLER, K::READERS)
+    }
+
+    /// Whether an object is reconciled by this process: its controller runs here, and its labels
+    /// are those of our shard.
+    pub fn owns<K: Controlled>(&self, object: &K) -> bool {
+        self.role::<K>() == Role::Control && self.args.watch_label_selector.matches(object.labels())
+    }
+
+    /// What a GitRepository holds now: what this process fetched, or the artifact of the process
+    /// that works on it. None when there is nothing yet.
+    pub fn source(&self, key: &Key) -> Option<Arc<Source>> {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        let known = self.sources.get(key);
+        let object = self.stores.git_repositories.get(&reference)?;
+        if self.owns(&*object) {
+            return known.filter(|source| source.is_ours());
+        }
+        let artifact = object.status.as_ref()?.artifact.as_ref()?;
+        if let Some(source) = known.filter(|source| source.is_of(artifact)) {
+            return Some(source);
+        }
+        let source = Arc::new(Source::of_artifact(artifact.clone()));
+        self.sources.set(key, source.clone());
+        Some(source)
     }
 
     /// Remembers an object as the API server returned it from a write. The watch brings it too,

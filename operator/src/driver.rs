@@ -17,7 +17,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::controller::{self, Action, Controller};
 use kube_runtime::reflector::store::Writer;
-use kube_runtime::{Predicate, WatchStreamExt, predicates, watcher};
+use kube_runtime::{Predicate, WatchStreamExt, predicates};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -26,12 +26,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::jitter;
 use crate::conclusion::{Retry, Verdict, merge_patch};
 use crate::context::Context;
+use crate::controllers::ControllerName;
 use crate::events::Event;
-use crate::http::Readiness;
+use crate::http::Phases;
 use crate::key::Key;
-use crate::metrics::ObjectLabels;
 use crate::status::Status;
 use crate::triggers::Wakeups;
+use crate::watch;
 use crate::words::api_error;
 
 /// Work that takes longer than this shows itself in the status while it runs.
@@ -74,8 +75,11 @@ pub trait Controlled:
     /// Its kind.
     const KIND: &'static str;
 
-    /// Who reports events: the name of Flux's controller for the kind.
-    const CONTROLLER: &'static str;
+    /// Flux's controller for the kind; it also reports the events.
+    const CONTROLLER: ControllerName;
+
+    /// Other controllers that read it.
+    const READERS: &'static [ControllerName] = &[];
 
     /// Field manager of status and finalizer.
     const MANAGER: &'static str;
@@ -90,6 +94,13 @@ pub trait Controlled:
     fn reconcile(&self, context: &Arc<Context>) -> impl Future<Output = Pass<Self::Status>> + Send;
     /// Called when the outcome of a run is stored: the place to wake dependants.
     fn concluded(&self, _verdict: &Verdict, _context: &Context) {}
+    /// Called when an object that another process works on has changed, appeared or gone: the
+    /// place to wake dependants that are ours.
+    fn observed(_before: Option<&Self>, _after: Option<&Self>, _context: &Context) {}
+    /// What is to be done for a suspended object, once per change of it.
+    fn rest(&self, _context: &Arc<Context>) -> impl Future<Output = ()> + Send {
+        async {}
+    }
     /// Cleans up before the object goes.
     fn finalize(&self, context: &Arc<Context>) -> impl Future<Output = Finalized> + Send;
 }
@@ -100,43 +111,37 @@ pub async fn run<K: Controlled>(
     writer: Writer<K>,
     wakeups: Wakeups<K>,
     stop: CancellationToken,
-    readiness: &Readiness,
+    phases: &Phases,
 ) {
-    let mut listed = Some(readiness.clone());
     let reader = writer.as_reader();
+    let owned = {
+        let context = context.clone();
+        move |object: &K| Some(u64::from(context.owns(object)))
+    };
     let changes = predicates::generation
         .combine(requested_at)
-        .combine(being_deleted);
-    let stream = watcher(
-        Api::<K>::all(context.client.clone()),
-        watcher::Config::default(),
-    )
-    .default_backoff()
-    .modify(|object| {
-        object.managed_fields_mut().clear();
-    })
-    .reflect(writer)
-    // Not `Store::wait_until_ready`: it wakes only the last of several waiters, and the controller
-    // is one of them.
-    .inspect(move |event| {
-        if matches!(event, Ok(watcher::Event::InitDone))
-            && let Some(readiness) = listed.take()
-        {
-            readiness.report();
-        }
-    })
-    .applied_objects()
-    .predicate_filter(changes, Default::default());
+        .combine(being_deleted)
+        .combine(owned);
+    let stream = watch::objects(context.clone(), writer, phases)
+        .applied_objects()
+        .predicate_filter(changes, Default::default());
     let wakeups = futures::stream::unfold(wakeups, |mut wakeups| async move {
         wakeups.recv().await.map(|object| (object, wakeups))
     });
-    let (all, ending) = (readiness.clone(), stop.clone());
-    let begin = move |object, context| {
-        let (all, ending) = (all.clone(), ending.clone());
+    let (phases, ending) = (phases.clone(), stop.clone());
+    let begin = move |object: Arc<K>, context: Arc<Context>| {
+        let (phases, ending) = (phases.clone(), ending.clone());
         async move {
             tokio::select! {
-                () = all.wait() => reconcile::<K>(object, context).await,
+                biased;
                 () = ending.cancelled() => Ok(Action::await_change()),
+                () = phases.may_work() => {
+                    if !context.owns(&*object) {
+                        return Ok(Action::await_change());
+                    }
+                    let _working = context.metrics.working(K::CONTROLLER.as_str());
+                    reconcile::<K>(object, context).await
+                }
             }
         }
     };
@@ -181,29 +186,21 @@ fn on_error<K: Controlled>(object: Arc<K>, _: &DriverError, context: Arc<Context
     Action::requeue(context.backoff.failed(K::KIND, &Key::of(&*object)))
 }
 
-fn labels<K: Controlled>(key: &Key) -> ObjectLabels {
-    ObjectLabels {
-        kind: K::KIND.to_owned(),
-        name: key.name.clone(),
-        namespace: key.namespace.clone(),
-    }
-}
-
 async fn reconcile<K: Controlled>(
     object: Arc<K>,
     context: Arc<Context>,
 ) -> Result<Action, DriverError> {
     let started = Instant::now();
     let key = Key::of(&*object);
-    let labels = labels::<K>(&key);
+    let labels = watch::labels::<K>(&key);
     let object = context.newest_of(object);
     let api: Api<K> = Api::namespaced(context.client.clone(), &key.namespace);
     if object.meta().deletion_timestamp.is_some() {
-        return finalize(&*object, &api, &context, &labels).await;
+        return finalize(&*object, &api, &context).await;
     }
     let object = ensure_finalizer(object, &api).await?;
-    context.metrics.suspended(&labels, object.suspended());
     if object.suspended() {
+        object.rest(&context).await;
         return Ok(Action::await_change());
     }
     let pass = {
@@ -236,8 +233,16 @@ async fn reconcile<K: Controlled>(
     }
     object.concluded(&verdict, &context);
     let (reason, message) = verdict.words();
+    if verdict.is_ready() && events.is_empty() {
+        let controller = K::CONTROLLER.as_str();
+        context
+            .recorder
+            .checked(&*object, controller, reason, interval);
+    }
     for event in events {
-        context.recorder.record(&*object, K::CONTROLLER, event);
+        context
+            .recorder
+            .record(&*object, K::CONTROLLER.as_str(), event);
     }
     let event = match verdict {
         // Waiting for something else is no failure of this object.
@@ -249,16 +254,17 @@ async fn reconcile<K: Controlled>(
         Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => None,
     };
     if let Some(event) = event {
-        context.recorder.record(&*object, K::CONTROLLER, event);
+        context
+            .recorder
+            .record(&*object, K::CONTROLLER.as_str(), event);
     }
-    let ready = conditions::get(status.conditions(), names::READY);
-    context
-        .metrics
-        .ready(&labels, ready.map_or("Unknown", |c| c.status.as_str()));
+    if K::KIND == "Kustomization" {
+        context.metrics.verified(&key, verdict.is_ready());
+    }
     let ok = !matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. });
     context
         .metrics
-        .reconciled(&labels, K::CONTROLLER, started.elapsed(), ok);
+        .reconciled(&labels, K::CONTROLLER.as_str(), started.elapsed(), ok);
     log::<K>(&key, &verdict, started.elapsed());
     Ok(next_run::<K>(&key, &verdict, interval, &context))
 }
@@ -356,7 +362,6 @@ async fn finalize<K: Controlled>(
     object: &K,
     api: &Api<K>,
     context: &Arc<Context>,
-    labels: &ObjectLabels,
 ) -> Result<Action, DriverError> {
     if !object.finalizers().iter().any(|f| f == names::FINALIZER) {
         return Ok(Action::await_change());
@@ -364,7 +369,9 @@ async fn finalize<K: Controlled>(
     let key = Key::of(object);
     if let Finalized::Retry(message) = object.finalize(context).await {
         let event = Event::warning("FinalizationFailed", message.clone());
-        context.recorder.record(object, K::CONTROLLER, event);
+        context
+            .recorder
+            .record(object, K::CONTROLLER.as_str(), event);
         tracing::error!(kind = K::KIND, object = %key, "cannot finish the deletion: {message}");
         return Ok(Action::requeue(context.backoff.failed(K::KIND, &key)));
     }
@@ -385,7 +392,6 @@ async fn finalize<K: Controlled>(
         Err(error) => return Err(error.into()),
     }
     context.forget::<K>(&key);
-    context.metrics.forget(labels);
     tracing::info!(kind = K::KIND, object = %key, "deleted");
     Ok(Action::await_change())
 }

@@ -4,8 +4,10 @@
 //! reconcile back: a full queue drops events, a lost event is no lost state.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use flux_api::Time;
+use flux_api::{Time, go_string};
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
@@ -19,6 +21,9 @@ const REMEMBERED: usize = 1024;
 
 /// Events waiting to be written; more means the API server is not keeping up.
 const QUEUE: usize = 512;
+
+/// Runs that found nothing to do are told of once in this time, together.
+const TOGETHER: Duration = Duration::from_secs(30 * 60);
 
 /// The API server refuses longer messages.
 const MAX_MESSAGE: usize = 1024;
@@ -92,6 +97,7 @@ struct Job {
 #[derive(Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Job>,
+    checks: Arc<Mutex<Checks>>,
 }
 
 impl Recorder {
@@ -99,7 +105,33 @@ impl Recorder {
     pub fn start(client: Client) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         tokio::spawn(publish(client, jobs));
-        Self { queue }
+        let checks = Arc::default();
+        Self { queue, checks }
+    }
+
+    /// Counts a run of `object` that changed nothing. Once in half an hour an event with `reason`
+    /// says how many there were, and when the next one is due.
+    pub fn checked<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        controller: &'static str,
+        reason: &'static str,
+        next: Duration,
+    ) {
+        let Some(uid) = object.meta().uid.as_deref() else {
+            return;
+        };
+        let due = self
+            .checks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(uid, Instant::now());
+        if let Some((times, during)) = due {
+            let (during, next) = (go_string(during), go_string(next));
+            let message =
+                format!("checked {times} times in {during}, nothing to change, next run in {next}");
+            self.record(object, controller, Event::normal(reason, message));
+        }
     }
 
     /// Queues an event on `object`, reported by `controller`.
@@ -117,6 +149,31 @@ impl Recorder {
         if let Err(error) = self.queue.try_send(job) {
             tracing::warn!(%error, "event dropped");
         }
+    }
+}
+
+/// Runs without news since they were last told of, by uid of the object.
+#[derive(Default)]
+struct Checks(HashMap<String, (Instant, u32)>);
+
+impl Checks {
+    /// Counts one; how many there were during how long when it is time to tell.
+    fn count(&mut self, uid: &str, now: Instant) -> Option<(u32, Duration)> {
+        let Some((since, times)) = self.0.get_mut(uid) else {
+            // Objects that are gone are not counted any more.
+            self.0
+                .retain(|_, (since, _)| now.duration_since(*since) < TOGETHER * 48);
+            self.0.insert(uid.to_owned(), (now, 1));
+            return None;
+        };
+        *times += 1;
+        let during = now.duration_since(*since);
+        if during < TOGETHER {
+            return None;
+        }
+        let told = *times;
+        (*since, *times) = (now, 0);
+        Some((told, Duration::from_secs(during.as_secs())))
     }
 }
 
@@ -237,6 +294,20 @@ mod tests {
         let long = "\u{e9}".repeat(600);
         let cut = clamp(&long);
         assert!(cut.len() <= MAX_MESSAGE && cut.ends_with(" ..."));
+    }
+
+    #[test]
+    fn uneventful_runs_are_told_of_together() {
+        let (mut checks, start) = (Checks::default(), Instant::now());
+        let at = |minutes: u64| start + Duration::from_secs(minutes * 60);
+        for minute in 0..30 {
+            assert_eq!(checks.count("a", at(minute)), None);
+        }
+        assert_eq!(checks.count("a", at(30)), Some((31, TOGETHER)));
+        assert_eq!(checks.count("a", at(31)), None);
+        assert_eq!(checks.count("a", at(60)), Some((2, TOGETHER)));
+        checks.count("b", at(60 * 26));
+        assert_eq!(checks.0.len(), 1);
     }
 
     #[test]

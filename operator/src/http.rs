@@ -24,8 +24,7 @@ pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener
         .with_context(|| format!("cannot listen on {address}; choose another address by {flag}"))
 }
 
-/// Whether the process is ready to be relied on: every kind has been listed once. Before that a
-/// dependant could be judged by a dependency that merely has not been seen yet; no run begins.
+/// Something that happens once, in one or several parts, and that others wait for.
 #[derive(Clone, Debug)]
 pub struct Readiness(Arc<watch::Sender<usize>>);
 
@@ -39,9 +38,6 @@ impl Readiness {
     pub fn report(&self) {
         self.0
             .send_modify(|missing| *missing = missing.saturating_sub(1));
-        if self.is_ready() {
-            tracing::info!("ready");
-        }
     }
 
     /// Waits until all parts are ready.
@@ -50,26 +46,75 @@ impl Readiness {
         let _ = self.0.subscribe().wait_for(|missing| *missing == 0).await;
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether all parts are ready.
+    pub fn is_ready(&self) -> bool {
         *self.0.borrow() == 0
     }
 }
 
+/// How far the start of the process is.
+#[derive(Clone, Debug)]
+pub struct Phases {
+    /// Every kind has been listed once. Before that a dependant could be judged by a dependency
+    /// that merely has not been seen yet; no run begins.
+    pub listed: Readiness,
+    /// This process leads, and sources that a former process fetched are loaded; no run begins
+    /// before that either.
+    pub leading: Readiness,
+    /// The artifacts that statuses name can be downloaded here.
+    pub serving: Readiness,
+    /// Whether artifacts are served here at all.
+    pub serves_artifacts: bool,
+}
+
+impl Phases {
+    /// The start of a process that watches `kinds` kinds.
+    pub fn new(kinds: usize, serves_artifacts: bool) -> Self {
+        Self {
+            listed: Readiness::of(kinds),
+            leading: Readiness::of(1),
+            serving: Readiness::of(1),
+            serves_artifacts,
+        }
+    }
+
+    /// Waits until runs may begin.
+    pub async fn may_work(&self) {
+        self.listed.wait().await;
+        self.leading.wait().await;
+    }
+
+    /// What is missing before others can rely on the process. Like Flux's, one that stands by is
+    /// ready, unless it would have to serve artifacts, which only the leader has.
+    fn missing(&self) -> Option<&'static str> {
+        if !self.listed.is_ready() {
+            Some("caches are not filled yet")
+        } else if !self.serves_artifacts {
+            None
+        } else if !self.leading.is_ready() {
+            Some("standing by: artifacts are served by the leader")
+        } else if !self.serving.is_ready() {
+            Some("artifacts are not rebuilt yet")
+        } else {
+            None
+        }
+    }
+}
+
 /// Serves `/healthz` and `/readyz`.
-pub fn health(readiness: Readiness) -> Router {
+pub fn health(phases: Phases) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route(
             "/readyz",
-            get(|State(ready): State<Readiness>| async move {
-                if ready.is_ready() {
-                    (StatusCode::OK, "ok")
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled yet")
+            get(|State(phases): State<Phases>| async move {
+                match phases.missing() {
+                    None => (StatusCode::OK, "ok"),
+                    Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing),
                 }
             }),
         )
-        .with_state(readiness)
+        .with_state(phases)
 }
 
 /// Serves `/metrics`.
@@ -146,15 +191,19 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_is_said_once_reached() {
-        let readiness = Readiness::of(2);
-        readiness.report();
-        let router = health(readiness.clone());
-        assert_eq!(status(&router, "/healthz").await, StatusCode::OK);
-        assert_eq!(
-            status(&router, "/readyz").await,
-            StatusCode::SERVICE_UNAVAILABLE
-        );
-        readiness.report();
-        assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
+        const NOT_YET: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+        for (serves_artifacts, standing_by) in [(true, NOT_YET), (false, StatusCode::OK)] {
+            let phases = Phases::new(2, serves_artifacts);
+            let router = health(phases.clone());
+            phases.listed.report();
+            assert_eq!(status(&router, "/healthz").await, StatusCode::OK);
+            assert_eq!(status(&router, "/readyz").await, NOT_YET);
+            phases.listed.report();
+            assert_eq!(status(&router, "/readyz").await, standing_by);
+            phases.leading.report();
+            assert_eq!(status(&router, "/readyz").await, standing_by);
+            phases.serving.report();
+            assert_eq!(status(&router, "/readyz").await, StatusCode::OK);
+        }
     }
 }

@@ -11,21 +11,27 @@
 //! `flux-*` crates.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use flux_api::names;
+use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
 use flux_apply::{Applier, Live, Mapper};
 use flux_git::Git;
+use futures::FutureExt as _;
 use kube::Client;
-use kube_runtime::reflector::store;
+use kube_runtime::reflector::store::Writer;
+use kube_runtime::reflector::{Store, store};
 use tokio_util::sync::CancellationToken;
 
 pub mod access;
 pub mod args;
 pub mod automation;
 pub mod backoff;
+pub mod client;
 pub mod conclusion;
 pub mod context;
+pub mod controllers;
 pub mod driver;
 pub mod events;
 pub mod http;
@@ -33,32 +39,126 @@ pub mod image_policy;
 pub mod image_repository;
 pub mod key;
 pub mod kustomization;
+pub mod leader;
 pub mod logging;
 pub mod metrics;
 pub mod secrets;
+pub mod selector;
 pub mod source;
 pub mod status;
 pub mod triggers;
+pub mod watch;
 pub mod words;
 
 use args::Args;
 use context::{Context, Parts, Stores, Triggers};
-use triggers::Trigger;
+use controllers::{ControllerName, Role};
+use driver::Controlled;
+use http::Phases;
+use leader::{Election, Leadership, rivals};
+use triggers::{Trigger, Wakeups};
+
+/// How long runs that have begun may take to finish after the end was asked for. A pod is killed
+/// after 60 s, and the Leases are to be given back before.
+const GRACE: Duration = Duration::from_secs(50);
 
 /// Runs the operator until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// When it cannot start: no API server, no CRDs, an address in use, a folder that cannot be
-/// written.
+/// written, Flux's controllers at work; and when it loses its Leases.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let client = Client::try_default()
+    let metrics = Arc::default();
+    let client = client::connect(Arc::clone(&metrics))
         .await
         .context("cannot find an API server")?;
     let version = client
         .apiserver_version()
         .await
         .context("cannot reach the API server")?;
-    tracing::info!(kubernetes = version.git_version, "starting");
+    tracing::info!(kubernetes = version.git_version, controllers = ?args.controllers, "starting");
+    rivals::settle(&client, &args).await?;
+
+    let stop = CancellationToken::new();
+    let serves_artifacts = args.controllers.contains(&ControllerName::Source);
+    let phases = Phases::new(KINDS, serves_artifacts);
+    let election = match args.enable_leader_election {
+        true => Some(Election::new(client.clone(), &args)?),
+        false => None,
+    };
+    let (context, ends) = prepare(args, client, metrics, &phases, &stop).await?;
+    tokio::spawn(stop_on_signal(stop.clone()));
+    tokio::spawn(secrets::run(context.clone()));
+    if serves_artifacts {
+        tokio::spawn(source::garbage::run(context.clone(), stop.clone()));
+    }
+    let work = work(&context, ends, &phases, &stop).shared();
+    let Some(election) = election else {
+        tokio::join!(work, begin(&context, &phases, &stop));
+        tracing::info!("stopped");
+        return Ok(());
+    };
+
+    let elected = async {
+        let leadership = election.acquire(&stop).await?;
+        if leadership.is_some() {
+            for lease in election.names() {
+                context.metrics.leading(lease, true);
+            }
+            begin(&context, &phases, &stop).await;
+        }
+        anyhow::Ok(leadership)
+    };
+    // Caches fill while others lead, so that taking over is quick. The election sees the end, too.
+    let standby = async {
+        work.clone().await;
+        std::future::pending::<()>().await;
+    };
+    let leadership: Option<Leadership> = tokio::select! {
+        leadership = elected => leadership?,
+        () = standby => None,
+    };
+    let Some(leadership) = leadership else {
+        work.await;
+        tracing::info!("stopped while standing by");
+        return Ok(());
+    };
+    tokio::select! {
+        () = work => {}
+        () = leadership.lost() => {
+            anyhow::bail!("lost the Lease to another process or to time; ending at once, so that two never work on the same objects");
+        }
+    }
+    leadership.release().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The kinds that there are controllers for.
+const KINDS: usize = 5;
+
+/// What fills caches and wakes objects of a kind.
+struct End<K: Controlled> {
+    writer: Writer<K>,
+    wakeups: Wakeups<K>,
+}
+
+struct Ends {
+    git_repositories: End<GitRepository>,
+    kustomizations: End<Kustomization>,
+    image_repositories: End<ImageRepository>,
+    image_policies: End<ImagePolicy>,
+    image_update_automations: End<ImageUpdateAutomation>,
+}
+
+/// Opens folders and addresses, and starts the servers.
+async fn prepare(
+    args: Args,
+    client: Client,
+    metrics: Arc<metrics::Metrics>,
+    phases: &Phases,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<Context>, Ends)> {
     let artifacts = args.storage_path.join("artifacts");
     std::fs::create_dir_all(&artifacts).with_context(|| {
         format!(
@@ -68,33 +168,45 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let git = Git::new(args.storage_path.join("mirrors"))?;
 
-    let storage = http::bind(args.storage_addr, "--storage-addr").await?;
     let health = http::bind(args.health_addr, "--health-addr").await?;
-    let metrics = http::bind(args.metrics_addr, "--metrics-addr").await?;
-    let artifacts_url = match &args.storage_adv_addr {
-        Some(address) => format!("http://{}", address.trim_end_matches('.')),
-        None => format!("http://{}", storage.local_addr()?),
-    };
+    let mut servers = vec![(health, http::health(phases.clone()))];
+    let listener = http::bind(args.metrics_addr, "--metrics-addr").await?;
+    servers.push((listener, http::metrics(metrics.clone())));
+    let mut artifacts_url = String::new();
+    if phases.serves_artifacts {
+        let storage = http::bind(args.storage_addr, "--storage-addr").await?;
+        artifacts_url = match &args.storage_adv_addr {
+            Some(address) => format!("http://{}", address.trim_end_matches('.')),
+            None => format!("http://{}", storage.local_addr()?),
+        };
+        servers.push((storage, http::artifacts(artifacts.clone())));
+    }
+    for (listener, router) in servers {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let server = axum::serve(listener, router)
+                .with_graceful_shutdown(async move { stop.cancelled().await });
+            if let Err(error) = server.await {
+                tracing::error!(%error, "HTTP server ended");
+            }
+        });
+    }
 
-    let (git_repositories, git_writer) = store();
-    let (kustomizations, kustomization_writer) = store();
-    let (image_repositories, repository_writer) = store();
-    let (image_policies, policy_writer) = store();
-    let (image_update_automations, automation_writer) = store();
-    let (git_trigger, git_wakeups) = Trigger::new();
-    let (kustomization_trigger, kustomization_wakeups) = Trigger::new();
-    let (repository_trigger, repository_wakeups) = Trigger::new();
-    let (policy_trigger, policy_wakeups) = Trigger::new();
-    let (automation_trigger, automation_wakeups) = Trigger::new();
+    let (git_repositories, git_trigger, git_end) = kind();
+    let (kustomizations, kustomization_trigger, kustomization_end) = kind();
+    let (image_repositories, repository_trigger, repository_end) = kind();
+    let (image_policies, policy_trigger, policy_end) = kind();
+    let (image_update_automations, automation_trigger, automation_end) = kind();
     let mapper = Mapper::new(client.clone());
     let (live, drifts) = Live::new(client.clone(), names::APPLY_FIELD_MANAGER);
-    let context = Arc::new(Context::new(Parts {
+    let context = Context::new(Parts {
         applier: Applier::new(client.clone(), mapper, live)
             .living_in(std::env::var("RUNTIME_NAMESPACE").ok()),
         recorder: events::Recorder::start(client.clone()),
-        artifacts: artifacts.clone(),
+        artifacts,
         artifacts_url,
         git,
+        metrics,
         stores: Stores {
             git_repositories,
             kustomizations,
@@ -111,68 +223,80 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         },
         client,
         args,
-    }));
-
-    let stop = CancellationToken::new();
-    let readiness = http::Readiness::of(5);
-    let servers = [
-        (health, http::health(readiness.clone())),
-        (metrics, http::metrics(context.metrics.clone())),
-        (storage, http::artifacts(artifacts)),
-    ];
-    for (listener, router) in servers {
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            let server = axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stop.cancelled().await });
-            if let Err(error) = server.await {
-                tracing::error!(%error, "HTTP server ended");
-            }
-        });
-    }
-    tokio::spawn(secrets::run(context.clone()));
+    });
+    let ends = Ends {
+        git_repositories: git_end,
+        kustomizations: kustomization_end,
+        image_repositories: repository_end,
+        image_policies: policy_end,
+        image_update_automations: automation_end,
+    };
+    let context = Arc::new(context);
     tokio::spawn(kustomization::drift::run(context.clone(), drifts));
-    tokio::spawn(stop_on_signal(stop.clone()));
+    Ok((context, ends))
+}
 
-    tokio::join!(
-        driver::run(
-            context.clone(),
-            git_writer,
-            git_wakeups,
-            stop.clone(),
-            &readiness
-        ),
-        driver::run(
-            context.clone(),
-            kustomization_writer,
-            kustomization_wakeups,
-            stop.clone(),
-            &readiness
-        ),
-        driver::run(
-            context.clone(),
-            repository_writer,
-            repository_wakeups,
-            stop.clone(),
-            &readiness
-        ),
-        driver::run(
-            context.clone(),
-            policy_writer,
-            policy_wakeups,
-            stop.clone(),
-            &readiness
-        ),
-        driver::run(
-            context.clone(),
-            automation_writer,
-            automation_wakeups,
-            stop.clone(),
-            &readiness
-        ),
-    );
-    tracing::info!("stopped");
-    Ok(())
+/// A cache, a way to wake objects, and what is behind both.
+fn kind<K: Controlled>() -> (Store<K>, Trigger<K>, End<K>) {
+    let (reader, writer) = store();
+    let (trigger, wakeups) = Trigger::new();
+    (reader, trigger, End { writer, wakeups })
+}
+
+/// Runs all controllers until the end, and gives those that work then some time to finish.
+async fn work(context: &Arc<Context>, ends: Ends, phases: &Phases, stop: &CancellationToken) {
+    let all = async {
+        tokio::join!(
+            control(context, ends.git_repositories, phases, stop),
+            control(context, ends.kustomizations, phases, stop),
+            control(context, ends.image_repositories, phases, stop),
+            control(context, ends.image_policies, phases, stop),
+            control(context, ends.image_update_automations, phases, stop),
+        );
+    };
+    let too_long = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = too_long => {
+            // What was intended is stored: the next process finishes or undoes it.
+            tracing::warn!("runs under way did not finish in time and are abandoned");
+        }
+    }
+}
+
+/// Does about a kind what this process is there for.
+async fn control<K: Controlled>(
+    context: &Arc<Context>,
+    end: End<K>,
+    phases: &Phases,
+    stop: &CancellationToken,
+) {
+    let (context, stop) = (context.clone(), stop.clone());
+    match context.role::<K>() {
+        Role::Control => driver::run(context, end.writer, end.wakeups, stop, phases).await,
+        Role::Watch => watch::follow(context, end.writer, stop, phases).await,
+        Role::Ignore => phases.listed.report(),
+    }
+}
+
+/// The first thing that a process does when it may work.
+async fn begin(context: &Arc<Context>, phases: &Phases, stop: &CancellationToken) {
+    tokio::select! {
+        () = phases.listed.wait() => {}
+        () = stop.cancelled() => return,
+    }
+    source::restore::all(context).await;
+    phases.leading.report();
+    tracing::info!("working");
+    let (context, serving) = (context.clone(), phases.serving.clone());
+    tokio::spawn(async move {
+        context.unserved.wait().await;
+        serving.report();
+        tracing::info!("ready");
+    });
 }
 
 async fn stop_on_signal(stop: CancellationToken) {
@@ -180,10 +304,16 @@ async fn stop_on_signal(stop: CancellationToken) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
+    let mut asked = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    asked().await;
     tracing::info!("stopping: runs under way are finished first");
     stop.cancel();
+    asked().await;
+    tracing::warn!("stopping at once");
+    std::process::exit(1);
 }

@@ -28,7 +28,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(flux_sync_operator::run(args)) {
+    let result = runtime.block_on(flux_sync_operator::run(args));
+    // Whatever still runs must not go on: another process may lead by now.
+    runtime.shutdown_background();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("flux-sync-operator: {error:#}");

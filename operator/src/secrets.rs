@@ -10,7 +10,7 @@ use std::sync::Arc;
 use flux_api::{ImageRepository, Kustomization};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::PartialObjectMeta;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::reflector::Store;
 use kube_runtime::watcher::{self, Event};
@@ -33,9 +33,9 @@ pub async fn run(context: Arc<Context>) {
 /// Tells of every object of a kind that changes after the first listing.
 async fn follow<K>(context: &Context, wake: fn(&Context, &Key))
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + 'static,
 {
-    let api: Api<PartialObjectMeta<K>> = Api::all(context.client.clone());
+    let api: Api<PartialObjectMeta<K>> = crate::watch::api(context);
     let stream = watch(api, watcher::Config::default()).default_backoff();
     let mut stream = std::pin::pin!(stream);
     let mut known: HashMap<Key, String> = HashMap::new();

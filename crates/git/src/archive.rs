@@ -5,11 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
-use flux_lang::gitignore::IgnoreList;
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
 use crate::error::GitError;
+use crate::filter::Filter;
 use crate::mirror::hex;
 use crate::tree::{Kind, Snapshot};
 
@@ -27,11 +27,11 @@ pub struct Archive {
 /// what is executable, 0600 for the rest.
 pub(crate) fn write(
     snapshot: &Snapshot<'_>,
-    ignore: &IgnoreList,
+    filter: &Filter,
     dest: &Path,
 ) -> Result<Archive, GitError> {
     let failed = |error: io::Error| GitError::storage("cannot write", dest, error);
-    let ignore = snapshot.ignores(ignore)?;
+    let selection = snapshot.selection(filter)?;
     let folder = dest.parent().unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut out = Hashing::new(BufWriter::new(file.as_file()));
@@ -62,7 +62,7 @@ pub(crate) fn write(
         tar.append_data(&mut header(Kind::Dir, 0), ".", io::empty())
             .map_err(failed)?;
         snapshot.walk(None, &mut |entry| {
-            if ignore.ignores(entry.path, entry.kind == Kind::Dir) {
+            if !selection.takes(entry.path, entry.kind == Kind::Dir) {
                 return Ok(());
             }
             let content = match entry.kind {

@@ -371,6 +371,15 @@ pub enum GitError {
         limit: u64,
     },
 
+    /// More names than fit into the memory we allow ourselves.
+    #[error(
+        "the commit has more than {limit} files; exclude some in .sourceignore or spec.ignore, or set spec.sparseCheckout"
+    )]
+    TooManyFiles {
+        /// Most files.
+        limit: usize,
+    },
+
     /// A tree that must not be unpacked.
     #[error(
         "commit {commit} contains the unsafe path '{path}': it was not made by Git's own tools"

@@ -78,6 +78,26 @@ fn attempt(
     describe(&repository, &picked).map_err(explain)
 }
 
+/// The commit as a fetch by this ref would return it, if the mirror has it.
+pub(crate) fn load(mirror: &Mirror, mut picked: Picked) -> Option<Commit> {
+    let repository = mirror.open_quietly()?;
+    if let Ok(known) = repository.find_reference(&local_ref(&picked.refname))
+        && let Some(object) = known.target()
+    {
+        picked.object = object;
+    }
+    has(&repository, &picked)
+        .then(|| describe(&repository, &picked).ok())
+        .flatten()
+}
+
+/// Short name of a tag and what its ref points to; none for other refs.
+pub(crate) fn tag_of(repository: &Repository, refname: &str) -> Option<(String, Oid)> {
+    let name = refname.strip_prefix("refs/tags/")?;
+    let known = repository.find_reference(&local_ref(refname)).ok()?;
+    Some((name.to_owned(), known.target()?))
+}
+
 fn has(repository: &Repository, picked: &Picked) -> bool {
     repository.find_commit(picked.commit).is_ok()
         && repository.odb().is_ok_and(|odb| odb.exists(picked.object))

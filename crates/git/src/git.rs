@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use flux_lang::gitignore::IgnoreList;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::spawn_blocking;
 
 use crate::archive::{self, Archive};
 use crate::error::GitError;
 use crate::fetch::{self, Commit};
+use crate::filter::Filter;
 use crate::first::{self, FirstCommit};
 use crate::lsrefs;
 use crate::mirror::{Mirror, Salt};
@@ -23,6 +23,7 @@ use crate::remote::Remote;
 use crate::session::Session;
 use crate::transport;
 use crate::tree::Snapshot;
+use crate::verify::{self, TrustedKeys, VerifyError, VerifyMode};
 
 /// How often a push is tried when others push in between.
 const PUSH_ATTEMPTS: usize = 5;
@@ -125,9 +126,50 @@ impl Git {
         .await
     }
 
-    /// The files of a fetched commit by their path from the repository's root, without those that
-    /// `.sourceignore` files or `ignore` (the patterns of the specification) leave out. `under`
-    /// limits them to one directory.
+    /// The commit that a former process fetched, from the mirror alone: `revision` in Flux's form
+    /// says which. None when the mirror does not have it.
+    ///
+    /// # Errors
+    /// When the reference could never have given that revision.
+    pub async fn load(
+        &self,
+        remote: &Remote,
+        reference: &Reference,
+        revision: &str,
+    ) -> Result<Option<Commit>, GitError> {
+        let picked = reference.picked_by(revision)?;
+        let mirror = self.mirror(remote);
+        blocking(move || Ok(fetch::load(&mirror, picked))).await
+    }
+
+    /// Verifies signatures of a fetched commit, and of the tag by which it was found. Returns what
+    /// was verified by which key.
+    ///
+    /// # Errors
+    /// [`VerifyError`] unless everything that `mode` asks for has a good signature of one of the
+    /// keys.
+    pub async fn verify(
+        &self,
+        remote: &Remote,
+        commit: &Commit,
+        mode: VerifyMode,
+        keys: &TrustedKeys,
+    ) -> Result<String, VerifyError> {
+        let (mirror, remote) = (self.mirror(remote), remote.clone());
+        let (commit, keys) = (commit.clone(), keys.clone());
+        blocking(move || {
+            let repository = mirror.open(&remote)?;
+            let id = fetch::parse_id(&commit.id)?;
+            let tag = fetch::tag_of(&repository, &commit.refname);
+            let tag = tag.as_ref().map(|(name, id)| (name.as_str(), *id));
+            Ok(verify::verify(&repository, id, tag, mode, &keys))
+        })
+        .await?
+    }
+
+    /// The files of a fetched commit by their path from the repository's root, as far as the filter
+    /// and the `.sourceignore` files in the commit let them count. `under` limits them to one
+    /// directory.
     ///
     /// # Errors
     /// When the commit was not fetched, `under` does not exist, or the content is too large.
@@ -135,12 +177,31 @@ impl Git {
         &self,
         remote: &Remote,
         commit: &str,
-        ignore: &IgnoreList,
+        filter: &Filter,
         under: Option<&str>,
     ) -> Result<BTreeMap<String, Bytes>, GitError> {
-        let (ignore, under) = (ignore.clone(), under.map(str::to_owned));
+        let (filter, under) = (filter.clone(), under.map(str::to_owned));
         self.snapshot(remote, commit, move |snapshot| {
-            snapshot.files(&ignore, under.as_deref())
+            snapshot.files(&filter, under.as_deref())
+        })
+        .await
+    }
+
+    /// A digest over the files of a fetched commit that [`Git::files`] would give, without reading
+    /// them: as long as it stays the same, so do they.
+    ///
+    /// # Errors
+    /// When the commit was not fetched or the path does not exist.
+    pub async fn content_digest(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        filter: &Filter,
+        under: Option<&str>,
+    ) -> Result<String, GitError> {
+        let (filter, under) = (filter.clone(), under.map(str::to_owned));
+        self.snapshot(remote, commit, move |snapshot| {
+            snapshot.content_digest(&filter, under.as_deref())
         })
         .await
     }
@@ -193,12 +254,12 @@ impl Git {
         &self,
         remote: &Remote,
         commit: &str,
-        ignore: &IgnoreList,
+        filter: &Filter,
         dest: &Path,
     ) -> Result<Archive, GitError> {
-        let (ignore, dest) = (ignore.clone(), dest.to_owned());
+        let (filter, dest) = (filter.clone(), dest.to_owned());
         self.snapshot(remote, commit, move |snapshot| {
-            archive::write(snapshot, &ignore, &dest)
+            archive::write(snapshot, &filter, &dest)
         })
         .await
     }

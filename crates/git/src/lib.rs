@@ -16,6 +16,7 @@ mod destination;
 mod dial;
 mod error;
 mod fetch;
+mod filter;
 mod first;
 mod git;
 mod history;
@@ -38,6 +39,7 @@ mod signing;
 mod ssh;
 mod transport;
 mod tree;
+mod verify;
 mod wire;
 
 /// Host keys of SSH servers.
@@ -50,6 +52,7 @@ pub use auth::{Auth, AuthError};
 pub use commit::{Author, CommitContent};
 pub use error::{BoxError, ErrorKind, GitError};
 pub use fetch::Commit;
+pub use filter::Filter;
 pub use first::FirstCommit;
 pub use flux_lang::gitignore::IgnoreList;
 pub use flux_lang::giturl::GitUrl;
@@ -59,3 +62,4 @@ pub use push::{Edit, Push, Pushed};
 pub use reference::{Head, Reference};
 pub use remote::{Proxy, ProxyScheme, Remote};
 pub use signing::SigningKey;
+pub use verify::{TrustedKeys, VerifyError, VerifyMode};

@@ -139,6 +139,11 @@ impl Mirror {
         Repository::open_bare(&self.path).map_err(|error| self.damage(remote, &error))
     }
 
+    /// Opens the mirror for reading, if there is one.
+    pub(crate) fn open_quietly(&self) -> Option<Repository> {
+        Repository::open_bare(&self.path).ok()
+    }
+
     /// Opens the mirror for writing: makes it, or makes it anew when it was found damaged. Call
     /// with the writer lock held.
     pub(crate) fn open_or_create(&self) -> Result<Repository, GitError> {

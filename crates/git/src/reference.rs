@@ -138,6 +138,38 @@ impl Reference {
         })
     }
 
+    /// What a revision in Flux's form (`main@sha1:…`, `sha1:…`) was found by.
+    pub(crate) fn picked_by(&self, revision: &str) -> Result<Picked, GitError> {
+        let foreign = || {
+            GitError::Reference(format!(
+                "revision '{revision}' is not of what is followed now"
+            ))
+        };
+        let (label, id) = revision.rsplit_once("sha1:").ok_or_else(foreign)?;
+        let id = full_id(id).ok_or_else(foreign)?;
+        let label = label.strip_suffix('@').unwrap_or(label);
+        let fits = match self {
+            Self::Branch(name) | Self::Tag(name) | Self::Name(name) => name == label,
+            Self::Semver(_) => !label.is_empty(),
+            Self::Commit { sha, branch } => {
+                *sha == id.to_string() && branch.as_deref().unwrap_or_default() == label
+            }
+        };
+        if !fits {
+            return Err(foreign());
+        }
+        let refname = self.refname().unwrap_or_else(|| match self {
+            Self::Semver(_) => format!("refs/tags/{label}"),
+            _ => String::new(),
+        });
+        Ok(Picked {
+            object: id,
+            commit: id,
+            refname,
+            label: label.to_owned(),
+        })
+    }
+
     /// Finds the ref in a listing. `url` is for messages.
     pub(crate) fn pick(&self, listing: &Listing, url: &str) -> Result<Picked, GitError> {
         if listing.refs.is_empty() {
@@ -333,6 +365,56 @@ mod tests {
         for (reference, listing, part) in cases {
             let error = reference.pick(&listing, "u").unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn revisions_lead_back_to_refs() {
+        let sha = "9".repeat(40);
+        let commit = |branch: Option<&str>| Reference::Commit {
+            sha: sha.clone(),
+            branch: branch.map(str::to_owned),
+        };
+        for (reference, label, refname) in [
+            (
+                Reference::Branch("a/b".into()),
+                "a/b@",
+                Some("refs/heads/a/b"),
+            ),
+            (Reference::Tag("v1".into()), "v1@", Some("refs/tags/v1")),
+            (
+                Reference::Semver("*".into()),
+                "1.2.3@",
+                Some("refs/tags/1.2.3"),
+            ),
+            (
+                Reference::Name("refs/pull/7/head".into()),
+                "refs/pull/7/head@",
+                Some("refs/pull/7/head"),
+            ),
+            (commit(None), "", Some("")),
+            (commit(Some("main")), "main@", Some("refs/heads/main")),
+            (Reference::Branch("main".into()), "master@", None),
+            (commit(Some("main")), "", None),
+        ] {
+            let revision = format!("{label}sha1:{sha}");
+            let picked = reference.picked_by(&revision).ok();
+            assert_eq!(
+                picked.as_ref().map(|p| p.refname.as_str()),
+                refname,
+                "{revision}"
+            );
+            if let Some(picked) = picked {
+                assert_eq!(picked.revision(), revision);
+            }
+        }
+        for revision in ["", "main@sha1:123", "main/abc"] {
+            assert!(
+                Reference::Branch("main".into())
+                    .picked_by(revision)
+                    .is_err(),
+                "{revision}"
+            );
         }
     }
 

@@ -9,16 +9,20 @@ use std::path::Path;
 use bytes::Bytes;
 use flux_lang::gitignore::{IGNORE_FILE, IgnoreList};
 use git2::{FileMode, ObjectType, Odb, Oid, Repository, Tree};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::GitError;
 use crate::fetch::parse_id;
-use crate::mirror::Mirror;
+use crate::filter::{Filter, Selection};
+use crate::mirror::{Mirror, hex};
 use crate::remote::Remote;
 
 /// Largest single file: far above any manifest, and what one read may hold in memory.
 const MAX_FILE: u64 = 32 << 20;
 /// All files of one read together.
 const MAX_TOTAL: u64 = 256 << 20;
+/// Most files of one read: a name and its place in the map cost about 200 bytes each.
+const MAX_FILES: usize = 100_000;
 /// Nesting of directories; deeper ones are made to exhaust the stack.
 pub(crate) const MAX_DEPTH: usize = 128;
 
@@ -62,14 +66,17 @@ impl<'a> Snapshot<'a> {
     /// The files that are not ignored, at or below `under`, by their path from the root.
     pub(crate) fn files(
         &self,
-        ignore: &IgnoreList,
+        filter: &Filter,
         under: Option<&str>,
     ) -> Result<BTreeMap<String, Bytes>, GitError> {
-        let ignore = self.ignores(ignore)?;
+        let selection = self.selection(filter)?;
         let mut files = BTreeMap::new();
         let mut total = 0;
         self.walk(under, &mut |entry| {
-            if entry.kind != Kind::Dir && !ignore.ignores(entry.path, false) {
+            if entry.kind != Kind::Dir && selection.takes(entry.path, false) {
+                if files.len() == MAX_FILES {
+                    return Err(GitError::TooManyFiles { limit: MAX_FILES });
+                }
                 let bytes = self.read(entry)?;
                 total += bytes.len() as u64;
                 if total > MAX_TOTAL {
@@ -86,8 +93,46 @@ impl<'a> Snapshot<'a> {
         Ok(files)
     }
 
+    /// A digest over names, modes and contents of the files that count, at or below `under`: the
+    /// same as long as a reader would find the same.
+    pub(crate) fn content_digest(
+        &self,
+        filter: &Filter,
+        under: Option<&str>,
+    ) -> Result<String, GitError> {
+        let selection = self.selection(filter)?;
+        let mut hash = Sha256::new();
+        self.walk(under, &mut |entry| {
+            if let Kind::File { executable } = entry.kind
+                && selection.takes(entry.path, false)
+            {
+                hash.update(entry.path);
+                hash.update([0, u8::from(executable)]);
+                hash.update(entry.id.as_bytes());
+            }
+            Ok(())
+        })?;
+        Ok(hex(&hash.finalize(), 32))
+    }
+
+    /// The filter with the patterns of the tree.
+    pub(crate) fn selection(&self, filter: &Filter) -> Result<Selection, GitError> {
+        let dirs = filter.normal_dirs();
+        if !dirs.is_empty() {
+            let root = self.root()?;
+            for dir in &dirs {
+                match self.entry(&root, dir)? {
+                    (_, ObjectType::Tree) => {}
+                    _ => return Err(self.no_path(dir)),
+                }
+            }
+        }
+        let ignore = self.ignores(&filter.ignore)?;
+        Ok(Selection { ignore, dirs })
+    }
+
     /// Patterns of the tree and of the specification, in effect.
-    pub(crate) fn ignores(&self, spec: &IgnoreList) -> Result<IgnoreList, GitError> {
+    fn ignores(&self, spec: &IgnoreList) -> Result<IgnoreList, GitError> {
         let tree = self.root()?.id();
         let found = self.mirror.ignores(tree, || {
             let mut list = IgnoreList::new();

@@ -14,6 +14,7 @@ use kube::ResourceExt;
 
 use crate::conclusion::Verdict;
 use crate::context::Context;
+use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
@@ -32,7 +33,7 @@ impl Controlled for ImageUpdateAutomation {
     type Status = ImageUpdateAutomationStatus;
 
     const KIND: &'static str = "ImageUpdateAutomation";
-    const CONTROLLER: &'static str = "image-automation-controller";
+    const CONTROLLER: ControllerName = ControllerName::ImageAutomation;
     const MANAGER: &'static str = names::IMAGE_AUTOMATION_FIELD_MANAGER;
 
     common_fields!();

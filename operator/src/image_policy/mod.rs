@@ -13,6 +13,7 @@ use kube_runtime::reflector::ObjectRef;
 use crate::access;
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::image_repository::{login, subject};
@@ -32,8 +33,10 @@ impl Controlled for ImagePolicy {
     type Status = ImagePolicyStatus;
 
     const KIND: &'static str = "ImagePolicy";
-    const CONTROLLER: &'static str = "image-reflector-controller";
+    const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
+
+    const READERS: &'static [ControllerName] = &[ControllerName::ImageAutomation];
 
     common_fields!();
 
@@ -70,6 +73,15 @@ impl Controlled for ImagePolicy {
     fn concluded(&self, verdict: &Verdict, context: &Context) {
         if verdict.is_ready() {
             wake_automations(&Key::of(self), context);
+        }
+    }
+
+    fn observed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        let latest = |object: Option<&Self>| object?.status.as_ref()?.latest_ref.clone();
+        if let Some(object) = after
+            && latest(before) != latest(after)
+        {
+            wake_automations(&Key::of(object), context);
         }
     }
 

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
@@ -30,7 +31,7 @@ impl Controlled for ImageRepository {
     type Status = ImageRepositoryStatus;
 
     const KIND: &'static str = "ImageRepository";
-    const CONTROLLER: &'static str = "image-reflector-controller";
+    const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
 
     common_fields!();

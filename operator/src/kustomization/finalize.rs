@@ -75,7 +75,7 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
         let event = Event::normal(names::reason::PROGRESSING, lines.join("\n"));
         context
             .recorder
-            .record(object, Kustomization::CONTROLLER, event);
+            .record(object, Kustomization::CONTROLLER.as_str(), event);
     }
     if !pruned.failures.is_empty() {
         let lines: Vec<_> = pruned.failures.iter().map(ToString::to_string).collect();
@@ -114,7 +114,7 @@ fn orphaned(
     let event = Event::warning(names::reason::PRUNE_FAILED, message);
     context
         .recorder
-        .record(object, Kustomization::CONTROLLER, event);
+        .record(object, Kustomization::CONTROLLER.as_str(), event);
     for entry in entries {
         context.applier.live().release(&entry.id, owner);
     }

@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use flux_api::KustomizationSpec;
 use flux_build::Files;
-use flux_git::GitError;
 
 use crate::context::Context;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 
 /// How often one build may lead to further directories before all of the source is read.
 const MAX_ROUNDS: usize = 32;
@@ -32,9 +31,10 @@ const OPAQUE: &[&str] = &[
 /// What the last build has read: ids of Git objects by path, `None` for what is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Inputs {
-    url: String,
-    /// Generations of Kustomization and source.
-    generations: (i64, i64),
+    /// Where the source comes from.
+    origin: (String, i64),
+    /// Of the Kustomization.
+    generation: i64,
     objects: Vec<(String, Option<String>)>,
 }
 
@@ -46,26 +46,15 @@ impl Inputs {
         generation: i64,
         context: &Arc<Context>,
     ) -> bool {
-        if self.url != source.remote.url.to_string()
-            || self.generations != (generation, source.generation)
-        {
+        if self.origin != source.origin() || self.generation != generation {
             return false;
         }
         let paths: Vec<_> = self.objects.iter().map(|(path, _)| path.clone()).collect();
-        match ids(source, paths, context).await {
+        match source.ids(paths, context).await {
             Ok(found) => self.objects.iter().map(|(_, id)| id).eq(found.iter()),
             Err(_) => false,
         }
     }
-}
-
-async fn ids(
-    source: &Source,
-    paths: Vec<String>,
-    context: &Arc<Context>,
-) -> Result<Vec<Option<String>>, GitError> {
-    let (remote, commit) = (&source.remote, &source.commit.id);
-    context.git.object_ids(remote, commit, paths).await
 }
 
 /// The files that a build reads, and what they are; `None` when that cannot be told.
@@ -77,9 +66,9 @@ pub(super) async fn read(
     spec: &KustomizationSpec,
     generation: i64,
     context: &Arc<Context>,
-) -> Result<(Files, Option<Inputs>), GitError> {
+) -> Result<(Files, Option<Inputs>), SourceError> {
     let Some(path) = normal(spec.path.as_deref().unwrap_or_default(), "") else {
-        return Ok((source.files(context).await?, None));
+        return Ok((source.files(None, context).await?, None));
     };
     let mut paths = BTreeSet::from([path.clone()]);
     for component in &spec.components {
@@ -93,16 +82,11 @@ pub(super) async fn read(
             break;
         }
         for path in missing {
-            let (remote, commit) = (&source.remote, &source.commit.id);
             let under = (!path.is_empty()).then_some(path.as_str());
-            match context
-                .git
-                .files(remote, commit, &source.ignore, under)
-                .await
-            {
+            match source.files(under, context).await {
                 Ok(found) => files.extend(found),
                 // The build says it, with what there is instead.
-                Err(GitError::PathNotFound { .. }) => {}
+                Err(error) if error.is_missing_path() => {}
                 Err(error) => return Err(error),
             }
             read.insert(path);
@@ -120,7 +104,7 @@ pub(super) async fn read(
     }
     if !paths.is_subset(&read) || !files.keys().any(|file| is_below(file, &path)) {
         paths = BTreeSet::from([String::new()]);
-        files = source.files(context).await?;
+        files = source.files(None, context).await?;
     }
     let remote = context.args.remote_bases
         && files.iter().any(|(path, text)| {
@@ -131,10 +115,10 @@ pub(super) async fn read(
     }
     let mut paths: Vec<String> = paths.into_iter().collect();
     paths.extend(ignore_files(&path));
-    let found = ids(source, paths.clone(), context).await?;
+    let found = source.ids(paths.clone(), context).await?;
     let inputs = Inputs {
-        url: source.remote.url.to_string(),
-        generations: (generation, source.generation),
+        origin: source.origin(),
+        generation,
         objects: paths.into_iter().zip(found).collect(),
     };
     Ok((files, Some(inputs)))

@@ -14,6 +14,7 @@ use kube_runtime::reflector::ObjectRef;
 
 use crate::conclusion::Verdict;
 use crate::context::Context;
+use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
 use crate::status::common_fields;
@@ -50,7 +51,7 @@ impl Controlled for Kustomization {
     type Status = KustomizationStatus;
 
     const KIND: &'static str = "Kustomization";
-    const CONTROLLER: &'static str = "kustomize-controller";
+    const CONTROLLER: ControllerName = ControllerName::Kustomize;
     const MANAGER: &'static str = names::KUSTOMIZATION_STATUS_FIELD_MANAGER;
 
     common_fields!();
@@ -95,6 +96,16 @@ impl Controlled for Kustomization {
         let [before, after] = [self, &*stored].map(|o| o.status.as_ref().unwrap_or(&none));
         dependencies::wake_dependants(&key, before, after, context);
         inventory::wake_heirs(&key, &inventory::left(before, after), context);
+    }
+
+    fn observed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        let Some(object) = after.or(before) else {
+            return;
+        };
+        let none = KustomizationStatus::default();
+        let [before, after] =
+            [before, after].map(|o| o.and_then(|o| o.status.as_ref()).unwrap_or(&none));
+        dependencies::wake_dependants(&Key::of(object), before, after, context);
     }
 
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {

@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
             });
         }
         let key = Key::new(namespace, &reference.name);
-        if let Some(source) = self.context.sources.get(&key) {
+        if let Some(source) = self.context.source(&key) {
             return Ok(source);
         }
         let reference = ObjectRef::new(&key.name).within(&key.namespace);

@@ -2,16 +2,17 @@
 //! `gitrepository/<namespace>/<name>/<commit>.tar.gz`.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use flux_api::{Artifact, GitRepositoryStatus, Time};
 use flux_git::GitError;
+use sha2::{Digest as _, Sha256};
 
 use crate::context::Context;
 use crate::key::Key;
-use crate::source::Source;
+use crate::source::Mirrored;
 
 /// Tarballs that are kept for readers who still hold an old URL.
 const KEPT: usize = 2;
@@ -49,41 +50,91 @@ pub async fn exists(status: &GitRepositoryStatus, context: &Context) -> bool {
     }
 }
 
-/// Packs the commit and describes the result.
+/// Whether the tarball that a status names is there with the digest that it names.
+pub async fn intact(artifact: &Artifact, context: &Context) -> bool {
+    let path = context.artifacts.join(&artifact.path);
+    let digest = tokio::task::spawn_blocking(move || digest_of(&path)).await;
+    digest.is_ok_and(|digest| digest.is_ok_and(|digest| digest == artifact.digest))
+}
+
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            let digits = hash.finalize();
+            let digits: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok(format!("sha256:{digits}"));
+        }
+        hash.update(buffer.get(..count).unwrap_or_default());
+    }
+}
+
+/// Removes a tarball that is not what it should be.
+pub async fn discard(artifact: &Artifact, context: &Context) {
+    let _ = tokio::fs::remove_file(context.artifacts.join(&artifact.path)).await;
+}
+
+/// Packs the commit and describes the result. Where the files that count are those of the commit
+/// `before`, its tarball gets a second name instead: it would be the same, byte by byte.
 ///
 /// # Errors
 /// [`ArtifactError`].
 pub async fn store(
     key: &Key,
-    source: &Source,
+    source: &Mirrored,
+    before: Option<(&Mirrored, &Artifact)>,
     context: &Context,
 ) -> Result<Artifact, ArtifactError> {
     let folder = folder(key, context);
     tokio::fs::create_dir_all(&folder).await?;
     let file = format!("{}.tar.gz", source.commit.id);
     let path = folder.join(&file);
-    let archive = context
-        .git
-        .archive(&source.remote, &source.commit.id, &source.ignore, &path)
-        .await?;
+    let same = before.filter(|(before, artifact)| {
+        before.content == source.content && before.commit.revision == artifact.revision
+    });
+    let (digest, size) = match same {
+        Some((_, artifact)) if link(&context.artifacts.join(&artifact.path), &path).await => {
+            (artifact.digest.clone(), artifact.size)
+        }
+        _ => {
+            let archive = context
+                .git
+                .archive(&source.remote, &source.commit.id, &source.filter, &path)
+                .await?;
+            (archive.digest, i64::try_from(archive.size).ok())
+        }
+    };
     if let Err(error) = collect_garbage(&folder, &file).await {
         tracing::warn!(%error, source = %key, "old artifacts cannot be removed");
     }
     let relative = format!("gitrepository/{}/{}/{file}", key.namespace, key.name);
     Ok(Artifact {
-        digest: archive.digest,
+        digest,
         last_update_time: Time(k8s_openapi::jiff::Timestamp::now()),
         url: format!("{}/{relative}", context.artifacts_url),
         path: relative,
         revision: source.commit.revision.clone(),
-        size: i64::try_from(archive.size).ok(),
+        size,
         metadata: BTreeMap::new(),
         checksum: None,
     })
 }
 
+/// Gives a tarball a second name; false when that does not work.
+async fn link(from: &Path, to: &Path) -> bool {
+    if from == to {
+        return tokio::fs::try_exists(to).await.unwrap_or(false);
+    }
+    // A leftover of the same commit under another filter.
+    let _ = tokio::fs::remove_file(to).await;
+    tokio::fs::hard_link(from, to).await.is_ok()
+}
+
 /// Removes all but the newest tarballs.
-async fn collect_garbage(folder: &std::path::Path, current: &str) -> io::Result<()> {
+async fn collect_garbage(folder: &Path, current: &str) -> io::Result<()> {
     let mut old: Vec<(SystemTime, PathBuf)> = Vec::new();
     let mut entries = tokio::fs::read_dir(folder).await?;
     while let Some(entry) = entries.next_entry().await? {

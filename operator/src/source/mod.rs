@@ -1,58 +1,35 @@
 //! GitRepository: from a remote to a commit and its artifact.
 //!
 //! The steps of a run: what cannot be done yet, the remote and its credentials ([`remote`]), the
-//! commit, the artifact for readers outside ([`artifact`]). Readers inside the process take the
-//! files straight from the mirror ([`Source::files`]).
+//! commit and its signatures, the artifact for readers outside ([`artifact`]). Readers inside the
+//! process take the files straight from the mirror ([`Source::files`]). After a restart what is
+//! there already is taken first ([`restore`]).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use flux_api::names::{self, reason};
+use flux_api::names;
 use flux_api::{GitRepository, GitRepositoryStatus, conditions};
-use flux_git::{Commit, GitError, Reference, Remote};
-use flux_lang::gitignore::IgnoreList;
+use flux_git::{GitError, Reference};
 use kube::ResourceExt;
 
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
+use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
-use crate::events::Event;
 use crate::key::Key;
 use crate::status::common_fields;
 
 pub mod artifact;
+mod content;
+mod download;
+pub mod garbage;
 pub mod remote;
+pub mod restore;
+mod run;
+mod verify;
 
-/// What was fetched for a GitRepository.
-pub struct Source {
-    /// Where it came from.
-    pub remote: Remote,
-    /// The commit.
-    pub commit: Commit,
-    /// What `spec.ignore` leaves out.
-    pub ignore: IgnoreList,
-    /// Generation of the object for which this holds.
-    pub generation: i64,
-}
-
-impl Source {
-    /// Flux's form: `main@sha1:…`.
-    pub fn revision(&self) -> &str {
-        &self.commit.revision
-    }
-
-    /// All files after ignore rules.
-    ///
-    /// # Errors
-    /// When the mirror was damaged or lost; the next fetch rebuilds it.
-    pub async fn files(&self, context: &Context) -> Result<BTreeMap<String, Bytes>, GitError> {
-        context
-            .git
-            .files(&self.remote, &self.commit.id, &self.ignore, None)
-            .await
-    }
-}
+pub use content::{Mirrored, Source, SourceError};
+use run::Run;
 
 /// The reference that a `ref` block asks for.
 pub fn reference(block: Option<&flux_api::GitRepositoryRef>) -> Reference {
@@ -72,8 +49,11 @@ impl Controlled for GitRepository {
     type Status = GitRepositoryStatus;
 
     const KIND: &'static str = "GitRepository";
-    const CONTROLLER: &'static str = "source-controller";
+    const CONTROLLER: ControllerName = ControllerName::Source;
     const MANAGER: &'static str = names::SOURCE_FIELD_MANAGER;
+
+    const READERS: &'static [ControllerName] =
+        &[ControllerName::Kustomize, ControllerName::ImageAutomation];
 
     common_fields!();
 
@@ -106,6 +86,7 @@ impl Controlled for GitRepository {
             Ok(verdict) | Err(verdict) => verdict,
         };
         run.note_failure(&verdict);
+        context.unserved.served(&run.key);
         let interval = self.spec.interval.as_std();
         Pass {
             status: run.status,
@@ -123,176 +104,42 @@ impl Controlled for GitRepository {
         }
     }
 
+    fn observed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        let Some(object) = after.or(before) else {
+            return;
+        };
+        let key = Key::of(object);
+        if after.is_none() {
+            context.sources.remove(&key);
+        }
+        // Polls that found nothing new are no news for readers.
+        let news = |object: Option<&Self>| {
+            let status = object?.status.as_ref()?;
+            let ready = conditions::get(&status.conditions, names::READY);
+            let artifact = status.artifact.as_ref();
+            Some((
+                artifact.map(|a| (a.revision.clone(), a.digest.clone(), a.url.clone())),
+                ready.map(|ready| (ready.status.clone(), ready.message.clone())),
+            ))
+        };
+        if news(before) != news(after) {
+            wake_readers(&key, context);
+        }
+    }
+
+    async fn rest(&self, context: &Arc<Context>) {
+        restore::suspended(self, context).await;
+        context.unserved.served(&Key::of(self));
+    }
+
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
         let key = Key::of(self);
         context.sources.remove(&key);
+        context.unserved.served(&key);
         match artifact::remove_all(&key, context).await {
             Ok(()) => Finalized::Done,
             Err(error) => Finalized::Retry(format!("artifacts cannot be removed: {error}")),
         }
-    }
-}
-
-struct Run<'a> {
-    object: &'a GitRepository,
-    key: Key,
-    context: &'a Arc<Context>,
-    status: GitRepositoryStatus,
-    events: Vec<Event>,
-}
-
-impl Run<'_> {
-    async fn steps(&mut self) -> Result<Verdict, Verdict> {
-        remote::check_supported(&self.object.spec)?;
-        let remote = remote::of(self.object, self.context).await?;
-        let reference = reference(self.object.spec.reference.as_ref());
-        self.mention_default_branch();
-        let generation = self.object.metadata.generation.unwrap_or_default();
-        if let Some(verdict) = self.unchanged(&remote, &reference, generation).await? {
-            return Ok(verdict);
-        }
-        let commit = self
-            .context
-            .git
-            .fetch(&remote, &reference)
-            .await
-            .map_err(failed)?;
-        let ignore = IgnoreList::parse(self.object.spec.ignore.as_deref().unwrap_or_default(), &[]);
-        let source = Arc::new(Source {
-            remote,
-            commit,
-            ignore,
-            generation,
-        });
-        self.store(&source).await?;
-        let before = self.context.sources.set(&self.key, source.clone());
-        let same = before
-            .is_some_and(|b| b.commit.id == source.commit.id && b.generation == source.generation);
-        if !same {
-            wake_readers(&self.key, self.context);
-        }
-        Ok(stored(source.revision()))
-    }
-
-    /// The verdict when the remote still shows the commit that is stored: one short question, no
-    /// fetch, no write.
-    async fn unchanged(
-        &self,
-        remote: &Remote,
-        reference: &Reference,
-        generation: i64,
-    ) -> Result<Option<Verdict>, Verdict> {
-        let Some(source) = self.context.sources.get(&self.key) else {
-            return Ok(None);
-        };
-        if source.generation != generation || !artifact::exists(&self.status, self.context).await {
-            return Ok(None);
-        }
-        let head = self
-            .context
-            .git
-            .resolve(remote, reference)
-            .await
-            .map_err(failed)?;
-        let same = head.id == source.commit.id && head.revision == source.commit.revision;
-        Ok(same.then(|| stored(source.revision())))
-    }
-
-    async fn store(&mut self, source: &Source) -> Result<(), Verdict> {
-        let artifact = artifact::store(&self.key, source, self.context)
-            .await
-            .map_err(|error| Verdict::Failed {
-                reason: reason::ARCHIVE_OPERATION_FAILED,
-                message: error.to_string(),
-                retry: Retry::Backoff,
-            })?;
-        let old = self.status.artifact.as_ref();
-        if old.is_none_or(|old| old.digest != artifact.digest) {
-            let event = Event::normal(
-                reason::NEW_ARTIFACT,
-                format!("stored artifact for commit '{}'", subject(&source.commit)),
-            )
-            .with(names::SOURCE_EVENT_REVISION, &artifact.revision)
-            .with(names::SOURCE_EVENT_DIGEST, &artifact.digest);
-            self.events.push(event);
-        }
-        // The time says when this content was stored first, not when it was looked at last.
-        let kept =
-            old.filter(|old| old.digest == artifact.digest && old.revision == artifact.revision);
-        let last_update_time = kept.map_or_else(
-            || artifact.last_update_time.clone(),
-            |old| old.last_update_time.clone(),
-        );
-        self.status.artifact = Some(flux_api::Artifact {
-            last_update_time,
-            ..artifact
-        });
-        self.status.observed_ignore = self.object.spec.ignore.clone();
-        let generation = self.object.metadata.generation.unwrap_or_default();
-        let Verdict::Ready { reason, message } = stored(source.revision()) else {
-            return Ok(());
-        };
-        let list = &mut self.status.conditions;
-        conditions::set(
-            list,
-            names::ARTIFACT_IN_STORAGE,
-            true,
-            reason,
-            &message,
-            generation,
-        );
-        Ok(())
-    }
-
-    /// Conditions that exist only while something is wrong.
-    fn note_failure(&mut self, verdict: &Verdict) {
-        let generation = self.object.metadata.generation.unwrap_or_default();
-        let list = &mut self.status.conditions;
-        match verdict {
-            Verdict::Failed {
-                reason: reason::ARCHIVE_OPERATION_FAILED,
-                message,
-                ..
-            } => {
-                let reason = reason::ARCHIVE_OPERATION_FAILED;
-                conditions::set(
-                    list,
-                    names::STORAGE_OPERATION_FAILED,
-                    true,
-                    reason,
-                    message,
-                    generation,
-                );
-            }
-            Verdict::Failed {
-                reason, message, ..
-            }
-            | Verdict::Stalled { reason, message } => {
-                conditions::set(list, names::FETCH_FAILED, true, reason, message, generation);
-            }
-            Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => {
-                conditions::remove(list, names::FETCH_FAILED);
-                conditions::remove(list, names::STORAGE_OPERATION_FAILED);
-            }
-        }
-    }
-
-    /// Flux follows `master` where nothing is set, while most new repositories have `main`.
-    fn mention_default_branch(&mut self) {
-        let observed = self.status.observed_generation == self.object.metadata.generation;
-        if self.object.spec.reference.is_none() && !observed {
-            self.events.push(Event::warning(
-                "DefaultBranch",
-                "spec.ref is not set: following branch \"master\"; set spec.ref.branch to follow another",
-            ));
-        }
-    }
-}
-
-fn stored(revision: &str) -> Verdict {
-    Verdict::Ready {
-        reason: reason::SUCCEEDED,
-        message: format!("stored artifact for revision '{revision}'"),
     }
 }
 
@@ -312,11 +159,6 @@ pub(crate) fn failed(error: GitError) -> Verdict {
         message: format!("{error}{remedy}"),
         retry: Retry::Backoff,
     }
-}
-
-/// The first line of the commit message, at most 50 characters of it.
-fn subject(commit: &Commit) -> String {
-    commit.subject.chars().take(50).collect()
 }
 
 /// Wakes the Kustomizations that read a GitRepository.

@@ -27,10 +27,8 @@ pub fn check_supported(spec: &GitRepositorySpec) -> Result<(), Verdict> {
         .as_ref()
         .is_none_or(|p| p.as_str() == "generic");
     let asked = [
-        (spec.verify.is_some(), "verify"),
         (!spec.include.is_empty(), "include"),
         (spec.recurse_submodules, "recurseSubmodules"),
-        (!spec.sparse_checkout.is_empty(), "sparseCheckout"),
         (!generic, "provider other than generic"),
     ];
     let fields: Vec<_> = asked
@@ -93,7 +91,7 @@ pub async fn of(object: &GitRepository, context: &Context) -> Result<Remote, Ver
     })
 }
 
-fn unreadable(error: SecretError) -> Verdict {
+pub(super) fn unreadable(error: SecretError) -> Verdict {
     Verdict::Failed {
         reason: reason::AUTHENTICATION_FAILED,
         message: error.to_string(),

@@ -14,6 +14,7 @@ mod images;
 mod install;
 mod node;
 mod plugin;
+mod process;
 mod programs;
 mod registry;
 mod sandbox;

@@ -43,7 +43,9 @@ impl GitError {
             _ => match self {
                 Self::Url(_) => "URLInvalid",
                 Self::Auth(_) => "AuthenticationFailed",
-                Self::TooLarge { .. } | Self::UnsafePath { .. } => "ArchiveOperationFailed",
+                Self::TooLarge { .. } | Self::TooManyFiles { .. } | Self::UnsafePath { .. } => {
+                    "ArchiveOperationFailed"
+                }
                 _ => "GitOperationFailed",
             },
         }
@@ -82,7 +84,9 @@ impl GitError {
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::PushRejected { .. } => ErrorKind::Rejected,
             Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::TooLarge { .. } | Self::UnsafePath { .. } => ErrorKind::Content,
+            Self::TooLarge { .. } | Self::TooManyFiles { .. } | Self::UnsafePath { .. } => {
+                ErrorKind::Content
+            }
             Self::Damaged { .. } | Self::Storage { .. } | Self::Commit(_) | Self::Internal(_) => {
                 ErrorKind::Storage
             }

@@ -1,7 +1,7 @@
 //! Smart HTTP.
 
 use flux_git::{
-    Auth, Author, CommitContent, ErrorKind, GitError, GitUrl, IgnoreList, Push, Reference, Remote,
+    Auth, Author, CommitContent, ErrorKind, Filter, GitError, GitUrl, Push, Reference, Remote,
 };
 
 use crate::support::httpd::{Httpd, LOGIN};
@@ -47,7 +47,7 @@ async fn resolves_fetches_and_pushes() {
     client.git.fetch(&remote, &main_branch()).await.unwrap();
     let files = client
         .git
-        .files(&remote, &id, &IgnoreList::new(), None)
+        .files(&remote, &id, &Filter::default(), None)
         .await
         .unwrap();
     assert_eq!(files.len(), 2);

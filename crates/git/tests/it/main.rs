@@ -7,6 +7,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod faults;
 mod http;
 mod proxy;
 mod push;
@@ -15,3 +16,4 @@ mod sendpack;
 mod ssh;
 mod support;
 mod trees;
+mod verify;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use flux_git::keys::{self, Algorithm, Curve};
-use flux_git::{Auth, ErrorKind, GitError, GitUrl, IgnoreList, Reference, Remote, hostkey};
+use flux_git::{Auth, ErrorKind, Filter, GitError, GitUrl, Reference, Remote, hostkey};
 
 use crate::support::sshd::{Access, Options, Sshd};
 use crate::support::{Client, Repo, TIMEOUT, run, secret, ssh_remote};
@@ -77,7 +77,7 @@ async fn each_key_type_clones_and_fetches_what_is_new() {
         );
         let files = client
             .git
-            .files(&remote, &id, &IgnoreList::new(), None)
+            .files(&remote, &id, &Filter::default(), None)
             .await
             .unwrap();
         assert_eq!(files["apps/a.yaml"], text.as_bytes());

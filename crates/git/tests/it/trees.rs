@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use flux_git::keys::{self, Algorithm};
-use flux_git::{ErrorKind, GitError, IgnoreList, Reference};
+use flux_git::{ErrorKind, Filter, GitError, IgnoreList, Reference};
 
 use crate::support::sshd::{Access, Sshd};
 use crate::support::{Client, Repo};
@@ -43,7 +43,7 @@ async fn files_and_ignore_rules() {
     let client = Client::new();
     let commit = client.git.fetch(&remote, &main_branch()).await.unwrap();
     let names = async |commit: &str, ignore: &str, under: Option<&str>| {
-        let ignore = IgnoreList::parse(ignore, &[]);
+        let ignore = Filter::from(IgnoreList::parse(ignore, &[]));
         let files = client
             .git
             .files(&remote, commit, &ignore, under)
@@ -64,7 +64,7 @@ async fn files_and_ignore_rules() {
         ["apps/deep/b.yaml"]
     );
     for path in ["nowhere", "../x", "apps/a.yaml/x", "link"] {
-        let ignore = IgnoreList::new();
+        let ignore = Filter::default();
         let error = client
             .git
             .files(&remote, &commit.id, &ignore, Some(path))
@@ -117,7 +117,7 @@ async fn archives_are_reproducible() {
         let dest = out.path().join(name);
         let archive = client
             .git
-            .archive(&remote, &commit.id, &IgnoreList::new(), &dest)
+            .archive(&remote, &commit.id, &Filter::default(), &dest)
             .await
             .unwrap();
         assert_eq!(archive.size, fs::metadata(&dest).unwrap().len());
@@ -181,7 +181,7 @@ async fn a_damaged_mirror_heals() {
     let read = async || {
         client
             .git
-            .files(&remote, &commit.id, &IgnoreList::new(), None)
+            .files(&remote, &commit.id, &Filter::default(), None)
             .await
     };
     for round in ["packs", "refs", "head"] {
@@ -200,7 +200,7 @@ async fn a_damaged_mirror_heals() {
     read().await.unwrap();
     let error = Client::new()
         .git
-        .files(&remote, &commit.id, &IgnoreList::new(), None)
+        .files(&remote, &commit.id, &Filter::default(), None)
         .await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Storage);
 }
@@ -232,7 +232,7 @@ async fn hostile_trees() {
         .unwrap();
     let error = client
         .git
-        .files(&remote, &id, &IgnoreList::new(), None)
+        .files(&remote, &id, &Filter::default(), None)
         .await
         .unwrap_err();
     assert!(matches!(error, GitError::UnsafePath { .. }), "{error}");

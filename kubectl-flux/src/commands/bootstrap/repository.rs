@@ -88,7 +88,7 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::Empty => {}
             Err(error) => return Err(explain(error)),
             Ok(commit) => {
-                let ignore = flux_git::IgnoreList::new();
+                let ignore = flux_git::Filter::default();
                 let all = self.git.files(&self.remote, &commit.id, &ignore, None);
                 let all = all.await.map_err(explain)?;
                 for path in [layout.components(), layout.sync(), layout.kustomization()] {

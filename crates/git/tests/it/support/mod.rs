@@ -2,6 +2,7 @@
 
 pub(crate) mod httpd;
 pub(crate) mod proxy;
+pub(crate) mod relay;
 pub(crate) mod sshd;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,97 @@
+//! Which files of a commit count: ignore rules, and the directories of a sparse checkout.
+
+use flux_lang::gitignore::IgnoreList;
+
+/// Which files of a commit count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Patterns of the specification (`spec.ignore`); those of `.sourceignore` files in the tree
+    /// are added.
+    pub ignore: IgnoreList,
+    /// Directories to limit a commit to (`spec.sparseCheckout`); all of it when there are none.
+    pub dirs: Vec<String>,
+}
+
+impl From<IgnoreList> for Filter {
+    fn from(ignore: IgnoreList) -> Self {
+        Self {
+            ignore,
+            dirs: Vec::new(),
+        }
+    }
+}
+
+impl Filter {
+    /// The directories without `./`, doubled and outer slashes; empty when the root is one of them.
+    pub(crate) fn normal_dirs(&self) -> Vec<String> {
+        let normal = |dir: &String| {
+            let parts: Vec<_> = dir
+                .split('/')
+                .filter(|part| !part.is_empty() && *part != ".")
+                .collect();
+            parts.join("/")
+        };
+        let dirs: Vec<_> = self.dirs.iter().map(normal).collect();
+        if dirs.iter().any(String::is_empty) {
+            return Vec::new();
+        }
+        dirs
+    }
+}
+
+/// A filter together with the patterns of one tree.
+pub(crate) struct Selection {
+    pub(crate) ignore: IgnoreList,
+    pub(crate) dirs: Vec<String>,
+}
+
+impl Selection {
+    /// Whether a file or directory counts. Directories that lead to those of a sparse checkout do.
+    pub(crate) fn takes(&self, path: &str, is_dir: bool) -> bool {
+        let below = |path: &str, dir: &str| {
+            path.strip_prefix(dir)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let sparse = self.dirs.is_empty()
+            || self
+                .dirs
+                .iter()
+                .any(|dir| below(path, dir) || (is_dir && below(dir, path)));
+        sparse && !self.ignore.ignores(path, is_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sparse_checkout_ends_at_directories() {
+        let dirs = ["./apps/foo/", "infra"].map(str::to_owned).to_vec();
+        let filter = Filter {
+            dirs,
+            ..Filter::default()
+        };
+        let selection = Selection {
+            ignore: IgnoreList::parse("*.md", &[]),
+            dirs: filter.normal_dirs(),
+        };
+        for (path, is_dir, expected) in [
+            ("apps", true, true),
+            ("apps", false, false),
+            ("apps/foo", true, true),
+            ("apps/foo/a.yaml", false, true),
+            ("apps/foo/README.md", false, false),
+            ("apps/foobar/a.yaml", false, false),
+            ("infra/x/y.yaml", false, true),
+            ("README", false, false),
+        ] {
+            assert_eq!(selection.takes(path, is_dir), expected, "{path}");
+        }
+        let root = Filter {
+            dirs: vec!["apps".into(), "./".into()],
+            ..Filter::default()
+        };
+        assert!(root.normal_dirs().is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! Signatures that git itself makes, and those that it would not.
+
+use std::fs;
+
+use flux_git::keys::{self, Algorithm};
+use flux_git::{Reference, TrustedKeys, VerifyError, VerifyMode};
+
+use crate::http::{GOOD, remote};
+use crate::support::httpd::Httpd;
+use crate::support::{Client, Repo, run, secret};
+
+/// A repository whose commits and tags are signed with a new key; its public key.
+fn signing() -> (Repo, String) {
+    let repo = Repo::new();
+    let file = repo.work().join("../signing");
+    let file = file.to_str().unwrap();
+    let make = ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", file];
+    run("ssh-keygen", &make, &repo.work());
+    repo.git(&["config", "gpg.format", "ssh"]);
+    repo.git(&["config", "user.signingkey", file]);
+    let public = fs::read_to_string(format!("{file}.pub")).unwrap();
+    (repo, public)
+}
+
+fn trusted(keys: &[&str]) -> TrustedKeys {
+    TrustedKeys::from_secret(&secret(&[("authors.sshpub", &keys.join("\n"))])).unwrap()
+}
+
+#[tokio::test]
+async fn signed_commits_and_tags_are_verified() {
+    let (repo, public) = signing();
+    repo.git(&["commit", "-q", "--allow-empty", "-S", "-m", "signed"]);
+    repo.git(&["tag", "-s", "1.0.0", "-m", "signed"]);
+    repo.git(&["tag", "light"]);
+    repo.git(&["tag", "-a", "plain", "-m", "not signed"]);
+    repo.git(&["push", "-q", "../bare", "HEAD", "--tags"]);
+    let id = repo.git(&["rev-parse", "HEAD"]);
+    let server = Httpd::start(repo.bare(), false).await;
+    let (remote, client) = (remote(&server.url(), GOOD), Client::new());
+    let keys = trusted(&["# authors", &public]);
+    let branch = Reference::Branch("main".into());
+    let tag = |name: &str| Reference::Tag(name.to_owned());
+    let check = async |reference: &Reference, mode, keys: &TrustedKeys| {
+        let commit = client.git.fetch(&remote, reference).await.unwrap();
+        client.git.verify(&remote, &commit, mode, keys).await
+    };
+
+    let said = check(&branch, VerifyMode::Head, &keys).await.unwrap();
+    assert!(
+        said.contains(&format!("commit '{id}' with key 'SHA256:")),
+        "{said}"
+    );
+    let said = check(&tag("1.0.0"), VerifyMode::TagAndHead, &keys)
+        .await
+        .unwrap();
+    assert!(said.contains("tag '1.0.0@") && said.contains(&id), "{said}");
+    let semver = Reference::Semver(">=1.0.0".into());
+    check(&semver, VerifyMode::Tag, &keys).await.unwrap();
+
+    let other = keys::generate(Algorithm::Ed25519).unwrap();
+    let stranger = trusted(&[&other.public_openssh]);
+    for (reference, mode, keys, part) in [
+        (
+            &branch,
+            VerifyMode::Head,
+            &stranger,
+            "which is not in the Secret",
+        ),
+        (&branch, VerifyMode::Tag, &keys, "does not name a tag"),
+        (&tag("light"), VerifyMode::Tag, &keys, "lightweight"),
+        (&tag("plain"), VerifyMode::Tag, &keys, "is not signed"),
+    ] {
+        let error = check(reference, mode, keys).await.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+
+    // The same signature over another text.
+    let raw = repo
+        .git(&["cat-file", "commit", "HEAD"])
+        .replace("\nsigned", "\nforged");
+    fs::write(repo.work().join("../forged"), format!("{raw}\n")).unwrap();
+    let forged = repo.git(&["hash-object", "-t", "commit", "-w", "../forged"]);
+    repo.git(&[
+        "push",
+        "-q",
+        "-f",
+        "../bare",
+        &format!("{forged}:refs/heads/main"),
+    ]);
+    let error = check(&branch, VerifyMode::Head, &keys).await.unwrap_err();
+    assert!(matches!(error, VerifyError::Commit { .. }), "{error}");
+    assert!(
+        error.to_string().contains("does not fit its content"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_commit_is_loaded_from_the_mirror_without_the_server() {
+    let repo = Repo::new();
+    let server = Httpd::start(repo.bare(), false).await;
+    let (remote, client) = (remote(&server.url(), GOOD), Client::new());
+    let branch = Reference::Branch("main".into());
+    let revision = format!("main@sha1:{}", repo.rev("main"));
+    let load = async |revision: &str| client.git.load(&remote, &branch, revision).await;
+    assert_eq!(load(&revision).await.unwrap(), None);
+    let commit = client.git.fetch(&remote, &branch).await.unwrap();
+    server.take();
+    assert_eq!(load(&revision).await.unwrap(), Some(commit));
+    assert!(load("other@sha1:1").await.is_err());
+    let unknown = format!("main@sha1:{}", "1".repeat(40));
+    assert_eq!(load(&unknown).await.unwrap(), None);
+    assert!(server.take().is_empty(), "nobody was asked");
+}

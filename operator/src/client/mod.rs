@@ -1,0 +1,240 @@
+//! The client of the API server: the number of requests under way follows the server's state
+//! ([`pace`]), and every answer is counted.
+//!
+//! Watches and Leases are not limited: the former last, and the latter decide whether we may work
+//! at all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use kube::client::retry::RetryPolicy;
+use kube::client::{Body, ClientBuilder};
+use kube::{Client, Config};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::buffer::BufferLayer;
+use tower::retry::RetryLayer;
+use tower::{BoxError, Layer, Service};
+
+use crate::metrics::Metrics;
+
+mod pace;
+
+use pace::{Answer, Pace};
+
+/// Requests that wait for the connection pool; only their futures are held.
+const BUFFER: usize = 1024;
+
+/// A client from kubeconfig or service account.
+///
+/// # Errors
+/// When neither is there, or unusable.
+pub async fn connect(metrics: Arc<Metrics>) -> anyhow::Result<Client> {
+    let mut config = Config::infer().await?;
+    // Each attempt is to be seen, so retries are made outside of the limit.
+    config.default_retry = false;
+    let limits = Limits::new(metrics);
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&BufferLayer::new(BUFFER))
+        .with_layer(&limits)
+        .with_layer(&RetryLayer::new(RetryPolicy::server_retry()))
+        .build())
+}
+
+/// What all requests share.
+#[derive(Clone)]
+struct Limits {
+    state: Arc<State>,
+}
+
+struct State {
+    permits: Arc<Semaphore>,
+    pace: Mutex<Granted>,
+    metrics: Arc<Metrics>,
+}
+
+struct Granted {
+    pace: Pace,
+    /// Permits that exist; those that are lent are taken back when they return.
+    permits: usize,
+}
+
+impl Limits {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        let pace = Pace::default();
+        let permits = pace.limit();
+        metrics.api_concurrency(permits);
+        let state = State {
+            permits: Arc::new(Semaphore::new(permits)),
+            pace: Mutex::new(Granted { pace, permits }),
+            metrics,
+        };
+        Self {
+            state: Arc::new(state),
+        }
+    }
+}
+
+impl State {
+    /// Returns a permit and adjusts their number.
+    fn learn(&self, permit: OwnedSemaphorePermit, answer: Option<Answer>) {
+        let mut granted = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answer {
+            granted.pace.learn(answer, Instant::now());
+        }
+        let limit = granted.pace.limit();
+        self.metrics.api_concurrency(limit);
+        if granted.permits > limit {
+            permit.forget();
+            granted.permits -= 1;
+        } else if granted.permits < limit {
+            self.permits.add_permits(limit - granted.permits);
+            granted.permits = limit;
+        }
+    }
+}
+
+impl<S> Layer<S> for Limits {
+    type Service = Limited<S>;
+
+    fn layer(&self, inner: S) -> Limited<S> {
+        Limited {
+            inner,
+            state: self.state.clone(),
+        }
+    }
+}
+
+/// A service whose requests are limited.
+#[derive(Clone)]
+struct Limited<S> {
+    inner: S,
+    state: Arc<State>,
+}
+
+impl<S, B> Service<Request<Body>> for Limited<S>
+where
+    S: Service<Request<Body>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: 'static,
+{
+    type Response = Response<B>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<B>, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (method, limited) = (request.method().clone(), is_limited(&request));
+        let (state, answer) = (self.state.clone(), self.inner.call(request));
+        Box::pin(async move {
+            let permit = match limited {
+                true => Some(state.permits.clone().acquire_owned().await?),
+                false => None,
+            };
+            let start = Instant::now();
+            let answer = answer.await.map_err(Into::into);
+            let status = answer.as_ref().ok().map(Response::status);
+            let code = status.as_ref().map_or("<error>", StatusCode::as_str);
+            state.metrics.requested(method.as_str(), code);
+            if let Some(permit) = permit {
+                state.learn(permit, meaning(&method, status, start));
+            }
+            answer
+        })
+    }
+}
+
+/// Watches and Leases are not.
+fn is_limited(request: &Request<Body>) -> bool {
+    let watch = |query: &str| {
+        query
+            .split('&')
+            .any(|q| q == "watch=true" || q == "watch=1")
+    };
+    !request.uri().query().is_some_and(watch)
+        && !request
+            .uri()
+            .path()
+            .starts_with("/apis/coordination.k8s.io/")
+}
+
+/// How long reads take depends on what is read, so only writes tell something by their time.
+fn meaning(method: &Method, status: Option<StatusCode>, start: Instant) -> Option<Answer> {
+    match status {
+        None
+        | Some(
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT,
+        ) => Some(Answer::Overload),
+        Some(status) if status.is_success() && method != Method::GET => {
+            Some(Answer::After(start.elapsed()))
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn request(method: Method, path: &str) -> Request<Body> {
+        let request = Request::builder().method(method).uri(path);
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn watches_and_leases_are_not_limited() {
+        for (path, limited) in [
+            ("/api/v1/secrets?limit=500", true),
+            ("/api/v1/secrets?allowWatchBookmarks=true&watch=true", false),
+            ("/apis/coordination.k8s.io/v1/namespaces/x/leases/y", false),
+            ("/apis/apps/v1/namespaces/x/deployments/watch=true", true),
+        ] {
+            assert_eq!(is_limited(&request(Method::GET, path)), limited, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_limit_holds_and_shrinks_when_the_server_refuses() {
+        let limits = Limits::new(Arc::default());
+        let now = Arc::new(Mutex::new((0_usize, 0_usize)));
+        let service = tower::service_fn({
+            let now = now.clone();
+            move |_: Request<Body>| {
+                let now = now.clone();
+                async move {
+                    {
+                        let mut now = now.lock().unwrap();
+                        now.0 += 1;
+                        now.1 = now.1.max(now.0);
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    now.lock().unwrap().0 -= 1;
+                    let answer = Response::builder().status(StatusCode::TOO_MANY_REQUESTS);
+                    Ok::<_, BoxError>(answer.body(()).unwrap())
+                }
+            }
+        });
+        let service = limits.layer(service);
+        let all = (0..100).map(|_| service.clone().oneshot(request(Method::PATCH, "/x")));
+        futures::future::join_all(all).await;
+        assert_eq!(now.lock().unwrap().1, 16);
+        assert_eq!(limits.state.permits.available_permits(), 8);
+        let text = limits.state.metrics.encode();
+        assert!(
+            text.contains(r#"rest_client_requests_total{code="429",method="PATCH"} 100"#),
+            "{text}"
+        );
+    }
+}

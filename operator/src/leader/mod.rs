@@ -1,0 +1,328 @@
+//! Leader election: a process works only while it holds the Leases of its controllers.
+//!
+//! There is one Lease per controller, under the name that Flux's own controller uses: neither two
+//! of our processes nor one of ours and one of Flux's can work on the same objects at a time.
+//!
+//! Flux's defaults let 35 s pass before a dead leader is replaced. Ours are 15 s, renewed every
+//! third of that, so that sync goes on within 20 s; see [`lease`] for the rules.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, PostParams};
+use kube::{Client, ResourceExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::words::api_error;
+
+pub mod lease;
+pub mod rivals;
+
+use lease::{Claim, Observation};
+
+/// How long times are between steps.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// Others wait so long for us.
+    lasts: Duration,
+    /// We give up after this.
+    deadline: Duration,
+    /// Between two looks at a Lease that somebody else holds.
+    retry: Duration,
+}
+
+/// The Leases that a process wants.
+pub struct Election {
+    api: Api<Lease>,
+    names: Vec<String>,
+    identity: String,
+    timing: Timing,
+}
+
+/// Leases that are held. Dropping it lets them expire.
+pub struct Leadership {
+    lost: CancellationToken,
+    renewing: tokio::task::JoinHandle<Vec<Lease>>,
+    stop: CancellationToken,
+    api: Api<Lease>,
+    deadline: Duration,
+}
+
+impl Election {
+    /// An election for the controllers of the command line.
+    ///
+    /// # Errors
+    /// When the durations make no sense.
+    pub fn new(client: Client, args: &Args) -> anyhow::Result<Self> {
+        let timing = Timing {
+            lasts: args.leader_election_lease_duration.as_std(),
+            deadline: args.leader_election_renew_deadline.as_std(),
+            retry: args.leader_election_retry_period.as_std(),
+        };
+        anyhow::ensure!(
+            timing.retry < timing.deadline && timing.deadline < timing.lasts,
+            "--leader-election-retry-period ({}), -renew-deadline ({}) and -lease-duration ({}) must grow in this order",
+            args.leader_election_retry_period,
+            args.leader_election_renew_deadline,
+            args.leader_election_lease_duration,
+        );
+        // All candidates ask in the same order: none waits for a second Lease while the other
+        // waits for the first.
+        let mut controllers = args.controllers.clone();
+        controllers.sort_unstable();
+        controllers.dedup();
+        let names = controllers
+            .iter()
+            .map(|c| lease::name(c.as_str(), args.watch_label_selector.as_str()))
+            .collect();
+        Ok(Self {
+            api: Api::namespaced(client, &args.runtime_namespace),
+            names,
+            identity: identity()?,
+            timing,
+        })
+    }
+
+    /// Names of the Leases.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Waits until all Leases are ours; none when `stop` comes first.
+    ///
+    /// # Errors
+    /// When we may not use Leases.
+    pub async fn acquire(&self, stop: &CancellationToken) -> anyhow::Result<Option<Leadership>> {
+        let mut leases = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            match self.acquire_one(name, stop).await? {
+                Some(lease) => leases.push(lease),
+                None => {
+                    give_back(&self.api, leases).await;
+                    return Ok(None);
+                }
+            }
+        }
+        tracing::info!(identity = self.identity, leases = ?self.names, "leading");
+        let (lost, ending) = (CancellationToken::new(), CancellationToken::new());
+        let renewal = Renewal {
+            api: self.api.clone(),
+            identity: self.identity.clone(),
+            timing: self.timing,
+            lost: lost.clone(),
+            stop: ending.clone(),
+        };
+        Ok(Some(Leadership {
+            lost,
+            renewing: tokio::spawn(renewal.run(leases)),
+            stop: ending,
+            api: self.api.clone(),
+            deadline: self.timing.deadline,
+        }))
+    }
+
+    async fn acquire_one(
+        &self,
+        name: &str,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Option<Lease>> {
+        let (mut seen, mut waiting_for) = (None, String::new());
+        loop {
+            match self.try_one(name, &mut seen).await {
+                Ok(Ok(lease)) => return Ok(Some(lease)),
+                Ok(Err(holder)) => {
+                    if holder != waiting_for {
+                        tracing::info!(lease = name, holder, "standing by");
+                        waiting_for = holder;
+                    }
+                }
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    return Err(kube::Error::Api(status)).with_context(|| {
+                        format!("cannot use Lease {name}; grant get, create and update on leases.coordination.k8s.io, or switch leader election off")
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        lease = name,
+                        error = api_error(&error),
+                        "cannot read the Lease"
+                    );
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.timing.retry) => {}
+                () = stop.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    /// One attempt: the Lease, or who holds it.
+    async fn try_one(
+        &self,
+        name: &str,
+        seen: &mut Option<Observation>,
+    ) -> Result<Result<Lease, String>, kube::Error> {
+        let params = PostParams::default();
+        let written = match self.api.get_opt(name).await? {
+            None => {
+                let mut new = self.held(Lease::default());
+                new.metadata.name = Some(name.to_owned());
+                self.api.create(&params, &new).await
+            }
+            Some(found) => {
+                let spec = found.spec.clone().unwrap_or_default();
+                Observation::update(seen, &spec, Instant::now());
+                let claim = seen.as_ref().map_or(Claim::Free, |seen| {
+                    seen.claim(&self.identity, Instant::now(), Timestamp::now())
+                });
+                if let Claim::Held(holder) = claim {
+                    return Ok(Err(holder));
+                }
+                self.api.replace(name, &params, &self.held(found)).await
+            }
+        };
+        match written {
+            Ok(lease) => Ok(Ok(lease)),
+            // Somebody else was faster.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Err("another".to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn held(&self, lease: Lease) -> Lease {
+        lease::held(lease, &self.identity, self.timing.lasts, Timestamp::now())
+    }
+}
+
+impl Leadership {
+    /// Resolves when a Lease is not ours any more; then nothing may be written.
+    pub async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    /// Gives the Leases back, so that the next in line need not wait.
+    pub async fn release(self) {
+        self.stop.cancel();
+        let leases = self.renewing.await.unwrap_or_default();
+        let _ = tokio::time::timeout(self.deadline, give_back(&self.api, leases)).await;
+    }
+}
+
+async fn give_back(api: &Api<Lease>, leases: Vec<Lease>) {
+    for lease in leases.into_iter().rev() {
+        let name = lease.name_any();
+        let released = lease::released(lease, Timestamp::now());
+        // Whoever changed it meanwhile holds it.
+        if let Err(error) = api.replace(&name, &PostParams::default(), &released).await {
+            tracing::warn!(
+                lease = name,
+                error = api_error(&error),
+                "cannot give the Lease back"
+            );
+        }
+    }
+}
+
+struct Renewal {
+    api: Api<Lease>,
+    identity: String,
+    timing: Timing,
+    lost: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl Renewal {
+    /// Renews until told to stop; returns the Leases as they are then.
+    async fn run(self, mut leases: Vec<Lease>) -> Vec<Lease> {
+        let period = self.timing.lasts / 3;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(period) => {}
+                () = self.stop.cancelled() => return leases,
+            }
+            for lease in &mut leases {
+                if let Err(problem) = self.renew(lease).await {
+                    tracing::error!(lease = lease.name_any(), problem, "lost the Lease");
+                    self.lost.cancel();
+                    return Vec::new();
+                }
+            }
+        }
+    }
+
+    /// Renews one Lease, again and again up to the deadline.
+    async fn renew(&self, lease: &mut Lease) -> Result<(), String> {
+        let start = Instant::now();
+        let name = lease.name_any();
+        let held = |lease: &Lease| {
+            lease::held(
+                lease.clone(),
+                &self.identity,
+                self.timing.lasts,
+                Timestamp::now(),
+            )
+        };
+        // The period has passed already since it was renewed last.
+        let limit = self.timing.deadline.saturating_sub(self.timing.lasts / 3);
+        let limit = limit.max(self.timing.retry);
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            let params = PostParams::default();
+            let next = held(lease);
+            let write = self.api.replace(&name, &params, &next);
+            let problem = match tokio::time::timeout(left, write).await {
+                Ok(Ok(written)) => {
+                    *lease = written;
+                    return Ok(());
+                }
+                Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+                    // An answer that got lost, or somebody else.
+                    match self.api.get(&name).await {
+                        Ok(found) if self.is_ours(&found) => {
+                            *lease = found;
+                            continue;
+                        }
+                        Ok(found) => {
+                            let holder = found.spec.and_then(|s| s.holder_identity);
+                            return Err(format!("held by {}", holder.unwrap_or_default()));
+                        }
+                        Err(error) => api_error(&error),
+                    }
+                }
+                Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+                    return Err("somebody deleted it".to_owned());
+                }
+                Ok(Err(error)) => api_error(&error),
+                Err(_) => "the API server does not answer".to_owned(),
+            };
+            if start.elapsed() + Duration::from_secs(1) >= limit {
+                return Err(format!("could not renew it in time: {problem}"));
+            }
+            tracing::warn!(lease = name, problem, "cannot renew the Lease");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        let holder = lease.spec.as_ref().and_then(|s| s.holder_identity.as_ref());
+        holder == Some(&self.identity)
+    }
+}
+
+/// `hostname_uuid`, the form of controller-runtime: nobody else has it, not even the process that
+/// ran under this host name before.
+fn identity() -> anyhow::Result<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => "unknown",
+        host => host,
+    };
+    let mut bytes = [0_u8; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{host}_{digits}"))
+}

@@ -1,0 +1,336 @@
+//! Flux's own controllers: two must not work on the same objects, so a start beside them is
+//! refused, or with `--take-over` they are put to sleep first.
+//!
+//! Taking over changes three things on each of their Deployments, and giving back undoes them:
+//!
+//! | what | value |
+//! |---|---|
+//! | `spec.replicas` | 0 |
+//! | annotation [`REPLICAS`] | the replicas it had |
+//! | annotation `kustomize.toolkit.fluxcd.io/reconcile` | `disabled`: the Kustomization that Flux installs itself by would wake it again |
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use flux_api::names;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use super::lease;
+use crate::args::Args;
+use crate::controllers::ControllerName;
+use crate::words::api_error;
+
+/// Annotation of a Deployment of Flux that was taken over: the replicas to give back.
+pub const REPLICAS: &str = "flux-sync/replicas-before-take-over";
+
+/// Annotation next to [`REPLICAS`]: the value that the annotation `reconcile` had before, if any.
+pub const RECONCILE: &str = "flux-sync/reconcile-before-take-over";
+
+/// Label of Flux's Deployments with the name of the controller.
+const COMPONENT: &str = "app.kubernetes.io/component";
+
+/// How long Flux's controllers get to finish what they do.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Between two looks at them.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes sure that nobody else works on our objects.
+///
+/// # Errors
+/// When Flux's controllers run and are not to be taken over, with the ways to go on; when they do
+/// not end; when the API server cannot be asked.
+pub async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
+    let deployments = deployments(client, args).await?;
+    if args.take_over {
+        for deployment in &deployments {
+            sleep(client, deployment).await?;
+        }
+        wait_until_gone(client, args, &deployments).await?;
+        return Ok(());
+    }
+    let leases = foreign_leases(client, args).await?;
+    if deployments.is_empty() && leases.is_empty() {
+        return Ok(());
+    }
+    // A controller that was just stopped without giving its Lease back looks alive for a while.
+    if deployments.is_empty() && wait_for_expiry(client, args, &leases).await? {
+        return Ok(());
+    }
+    anyhow::bail!(refusal(&deployments, &leases, args));
+}
+
+/// The Deployments of Flux's controllers that would work on our objects.
+async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deployment>> {
+    let components: Vec<_> = args.controllers.iter().map(|c| c.as_str()).collect();
+    let selector = format!(
+        "{COMPONENT} in ({}),app.kubernetes.io/part-of=flux,app.kubernetes.io/name!=flux-sync",
+        components.join(",")
+    );
+    let params = ListParams::default().labels(&selector);
+    let everywhere: Api<Deployment> = Api::all(client.clone());
+    let found = match everywhere.list(&params).await {
+        // Confined to one namespace, that one is all that can be seen.
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            let api: Api<Deployment> = Api::namespaced(client.clone(), &args.runtime_namespace);
+            match api.list(&params).await {
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    tracing::warn!(
+                        "no right to list Deployments: cannot see whether Flux's controllers run"
+                    );
+                    return Ok(Vec::new());
+                }
+                list => list,
+            }
+        }
+        list => list,
+    };
+    let found = found
+        .map_err(|error| anyhow::anyhow!(api_error(&error)))
+        .context("cannot list Deployments to see whether Flux's controllers run")?;
+    let overlaps = |deployment: &Deployment| {
+        replicas(deployment) > 0
+            && overlap(args.watch_label_selector.as_str(), &selector_of(deployment))
+    };
+    Ok(found.items.into_iter().filter(overlaps).collect())
+}
+
+/// Whether two processes with these selectors may meet at an object: two different shards do not,
+/// everything meets with everything else.
+fn overlap(ours: &str, theirs: &str) -> bool {
+    ours.is_empty() || theirs.is_empty() || ours == theirs
+}
+
+/// The `--watch-label-selector` of a Deployment.
+fn selector_of(deployment: &Deployment) -> String {
+    let pod = deployment.spec.template.spec.as_ref();
+    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+    containers
+        .iter()
+        .flat_map(|container| container.args.iter().flatten())
+        .find_map(|arg| arg.strip_prefix("--watch-label-selector="))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn replicas(deployment: &Deployment) -> i32 {
+    deployment.spec.replicas.unwrap_or(1)
+}
+
+/// Live Leases of our controllers that none of our processes holds.
+async fn foreign_leases(client: &Client, args: &Args) -> anyhow::Result<Vec<Lease>> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), &args.runtime_namespace);
+    let mut foreign = Vec::new();
+    for name in lease_names(args) {
+        let found = match api.get_opt(&name).await {
+            Err(kube::Error::Api(status)) if status.code == 403 && !args.enable_leader_election => {
+                tracing::warn!(
+                    lease = name,
+                    "no right to read the Lease: cannot see whether Flux's controller runs"
+                );
+                continue;
+            }
+            found => found
+                .map_err(|error| anyhow::anyhow!(api_error(&error)))
+                .with_context(|| format!("cannot read Lease {name}"))?,
+        };
+        // Where we have an election ourselves, waiting for another of us is what it is for.
+        let rival = |lease: &Lease| {
+            let live = lease
+                .spec
+                .as_ref()
+                .is_some_and(|s| lease::is_live(s, Timestamp::now()));
+            live && !(args.enable_leader_election && lease::is_held_by_us(lease))
+        };
+        foreign.extend(found.filter(rival));
+    }
+    Ok(foreign)
+}
+
+fn lease_names(args: &Args) -> Vec<String> {
+    let mut controllers: Vec<ControllerName> = args.controllers.clone();
+    controllers.sort_unstable();
+    controllers.dedup();
+    controllers
+        .iter()
+        .map(|c| lease::name(c.as_str(), args.watch_label_selector.as_str()))
+        .collect()
+}
+
+/// Waits until Leases run out; false as soon as one of them is renewed.
+async fn wait_for_expiry(client: &Client, args: &Args, seen: &[Lease]) -> anyhow::Result<bool> {
+    let renewed_at = |lease: &Lease| lease.spec.as_ref().and_then(|s| s.renew_time.clone());
+    loop {
+        let live = foreign_leases(client, args).await?;
+        if live.is_empty() {
+            return Ok(true);
+        }
+        let renewed = live.iter().any(|lease| {
+            let before = seen.iter().find(|l| l.name_any() == lease.name_any());
+            before.is_none_or(|before| renewed_at(before) != renewed_at(lease))
+        });
+        if renewed {
+            return Ok(false);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Puts a Deployment to sleep and writes down what it was.
+async fn sleep(client: &Client, deployment: &Deployment) -> anyhow::Result<()> {
+    let (namespace, name) = (
+        deployment.namespace().unwrap_or_default(),
+        deployment.name_any(),
+    );
+    let before = replicas(deployment);
+    let mut annotations = BTreeMap::from([
+        (REPLICAS, before.to_string()),
+        (names::RECONCILE, names::DISABLED.to_owned()),
+    ]);
+    if let Some(reconcile) = deployment.annotations().get(names::RECONCILE) {
+        annotations.insert(RECONCILE, reconcile.clone());
+    }
+    let patch = json!({
+        "metadata": {"annotations": annotations, "resourceVersion": deployment.resource_version()},
+        "spec": {"replicas": 0},
+    });
+    let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .map_err(|error| anyhow::anyhow!(api_error(&error)))
+        .with_context(|| format!("cannot scale Deployment {namespace}/{name} to 0"))?;
+    tracing::info!(deployment = %format!("{namespace}/{name}"), replicas = before, "scaled to 0");
+    Ok(())
+}
+
+/// Waits until the pods are gone and nobody else holds a Lease.
+async fn wait_until_gone(
+    client: &Client,
+    args: &Args,
+    deployments: &[Deployment],
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        let mut left = Vec::new();
+        for deployment in deployments {
+            let (namespace, name) = (
+                deployment.namespace().unwrap_or_default(),
+                deployment.name_any(),
+            );
+            let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
+            let now = api
+                .get_opt(&name)
+                .await
+                .map_err(|error| anyhow::anyhow!(api_error(&error)))?;
+            let status = now.and_then(|d| d.status);
+            let pods = status.and_then(|s| s.replicas).unwrap_or_default();
+            if pods > 0 {
+                left.push(format!("Deployment {namespace}/{name} ({pods} pods)"));
+            }
+        }
+        for lease in foreign_leases(client, args).await? {
+            left.push(held_by(&lease));
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            start.elapsed() < PATIENCE,
+            "Flux's controllers did not end within {} s: {}",
+            PATIENCE.as_secs(),
+            left.join(", ")
+        );
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn held_by(lease: &Lease) -> String {
+    let holder = lease.spec.as_ref().and_then(|s| s.holder_identity.clone());
+    format!(
+        "Lease {} (held by {})",
+        lease.name_any(),
+        holder.unwrap_or_default()
+    )
+}
+
+/// Why the start is refused, and how to go on.
+fn refusal(deployments: &[Deployment], leases: &[Lease], args: &Args) -> String {
+    let running: Vec<String> = deployments
+        .iter()
+        .map(|d| {
+            let (namespace, count) = (d.namespace().unwrap_or_default(), replicas(d));
+            format!(
+                "Deployment {namespace}/{} (replicas: {count})",
+                d.name_any()
+            )
+        })
+        .chain(leases.iter().map(held_by))
+        .collect();
+    let shard = match args.watch_label_selector.as_str() {
+        "" => {
+            "--watch-label-selector=sharding.fluxcd.io/key=NAME works on objects with that label only; run Flux's controllers with --watch-label-selector='!sharding.fluxcd.io/key' then"
+        }
+        _ => "another --watch-label-selector works on other objects",
+    };
+    format!(
+        "other controllers work on the same objects: {}; nothing was changed. Ways to go on:\n  \
+         --take-over scales Flux's Deployments to 0, remembers their replicas, and goes on with their objects as they are\n  \
+         --controllers=NAME,... runs only what nobody else runs\n  {shard}",
+        running.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn deployment(args: &[&str]) -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": {"name": "kustomize-controller", "namespace": "flux-system"},
+            "spec": {
+                "selector": {},
+                "template": {"spec": {"containers": [{"name": "manager", "args": args}]}},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_those_who_may_meet_are_rivals() {
+        let all = deployment(&["--log-level=info"]);
+        let shard = deployment(&["--watch-label-selector=sharding.fluxcd.io/key=one"]);
+        assert_eq!(replicas(&all), 1);
+        let one = "sharding.fluxcd.io/key=one";
+        for (ours, theirs, expected) in [
+            ("", &all, true),
+            ("", &shard, true),
+            (one, &shard, true),
+            ("sharding.fluxcd.io/key=two", &shard, false),
+            ("sharding.fluxcd.io/key=two", &all, true),
+        ] {
+            assert_eq!(overlap(ours, &selector_of(theirs)), expected, "{ours}");
+        }
+    }
+
+    #[test]
+    fn the_refusal_names_the_ways_to_go_on() {
+        let args = Args::parse_from(["x"]);
+        let text = refusal(&[deployment(&[])], &[], &args);
+        for part in [
+            "Deployment flux-system/kustomize-controller (replicas: 1)",
+            "--take-over",
+            "--controllers=",
+            "--watch-label-selector=",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

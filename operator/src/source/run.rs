@@ -1,0 +1,269 @@
+//! The steps of a run.
+
+use std::sync::Arc;
+
+use flux_api::names::{self, reason};
+use flux_api::{GitRepository, GitRepositoryStatus, conditions};
+use flux_git::{Commit, Filter, Reference, Remote};
+use flux_lang::gitignore::IgnoreList;
+
+use super::verify::Check;
+use super::{Mirrored, Source, artifact, failed, reference, remote, wake_readers};
+use crate::conclusion::{Retry, Verdict};
+use crate::context::Context;
+use crate::events::Event;
+use crate::key::Key;
+
+/// One run over one object.
+pub(super) struct Run<'a> {
+    pub(super) object: &'a GitRepository,
+    pub(super) key: Key,
+    pub(super) context: &'a Arc<Context>,
+    pub(super) status: GitRepositoryStatus,
+    pub(super) events: Vec<Event>,
+}
+
+impl Run<'_> {
+    pub(super) async fn steps(&mut self) -> Result<Verdict, Verdict> {
+        remote::check_supported(&self.object.spec)?;
+        let remote = remote::of(self.object, self.context).await?;
+        let reference = reference(self.object.spec.reference.as_ref());
+        let check = match Check::of(self.object, self.context).await {
+            Ok(check) => check,
+            Err(verdict) => {
+                self.note_verified(false, &verdict);
+                return Err(verdict);
+            }
+        };
+        self.mention_default_branch();
+        self.serve_restored().await?;
+        if let Some(commit) = self.unchanged(&remote, &reference).await? {
+            // Keys may have been taken back since.
+            self.verify(&remote, &commit, check.as_ref()).await?;
+            return Ok(stored(&commit.revision));
+        }
+        let git = &self.context.git;
+        let commit = git.fetch(&remote, &reference).await.map_err(failed)?;
+        self.verify(&remote, &commit, check.as_ref()).await?;
+        let mirrored = mirrored(self.object, remote, commit, self.context).await?;
+        self.store(&mirrored).await?;
+        let source = Arc::new(Source::of_commit(mirrored));
+        let before = self.context.sources.set(&self.key, source.clone());
+        let known = |source: &Source| {
+            let mirrored = source.mirrored()?;
+            Some((mirrored.commit.id.clone(), mirrored.generation))
+        };
+        if before.and_then(|before| known(&before)) != known(&source) {
+            wake_readers(&self.key, self.context);
+        }
+        Ok(stored(source.revision()))
+    }
+
+    /// The commit, when the remote still shows the one that is stored: one short question, no
+    /// fetch, no write.
+    async fn unchanged(
+        &self,
+        remote: &Remote,
+        reference: &Reference,
+    ) -> Result<Option<Commit>, Verdict> {
+        let known = self.context.sources.get(&self.key);
+        let Some(source) = known.as_deref().and_then(Source::mirrored) else {
+            return Ok(None);
+        };
+        let same = Some(source.generation) == self.object.metadata.generation;
+        if !same || !artifact::exists(&self.status, self.context).await {
+            return Ok(None);
+        }
+        let git = &self.context.git;
+        let head = git.resolve(remote, reference).await.map_err(failed)?;
+        let same = head.id == source.commit.id && head.revision == source.commit.revision;
+        Ok(same.then(|| source.commit.clone()))
+    }
+
+    /// Makes the artifact of a commit that a former process fetched available before the remote
+    /// is asked: it may be away for long.
+    async fn serve_restored(&mut self) -> Result<(), Verdict> {
+        let known = self.context.sources.get(&self.key);
+        let Some(source) = known.as_deref().and_then(Source::mirrored) else {
+            return Ok(());
+        };
+        let Some(artifact) = self.status.artifact.clone() else {
+            return Ok(());
+        };
+        let same = Some(source.generation) == self.object.metadata.generation
+            && source.commit.revision == artifact.revision;
+        if same && !self.context.unserved.is_served(&self.key) {
+            if !artifact::intact(&artifact, self.context).await {
+                tracing::info!(source = %self.key, "artifact is rebuilt from the mirror");
+                artifact::discard(&artifact, self.context).await;
+                self.store(source).await?;
+            }
+            self.context.unserved.served(&self.key);
+        }
+        Ok(())
+    }
+
+    /// Verifies what the spec demands, and says so in the condition SourceVerified.
+    async fn verify(
+        &mut self,
+        remote: &Remote,
+        commit: &Commit,
+        check: Option<&Check>,
+    ) -> Result<(), Verdict> {
+        let Some(check) = check else {
+            conditions::remove(&mut self.status.conditions, names::SOURCE_VERIFIED);
+            self.status.source_verification_mode = None;
+            return Ok(());
+        };
+        match check.verify(remote, commit, self.context).await {
+            Ok(message) => {
+                let reason = reason::SUCCEEDED;
+                self.note_verified(true, &Verdict::Ready { reason, message });
+                self.status.source_verification_mode = Some(check.mode_name().to_owned());
+                Ok(())
+            }
+            Err(verdict) => {
+                self.note_verified(false, &verdict);
+                Err(verdict)
+            }
+        }
+    }
+
+    fn note_verified(&mut self, verified: bool, verdict: &Verdict) {
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let (reason, message) = verdict.words();
+        let list = &mut self.status.conditions;
+        let name = names::SOURCE_VERIFIED;
+        conditions::set(list, name, verified, reason, message, generation);
+    }
+
+    async fn store(&mut self, source: &Mirrored) -> Result<(), Verdict> {
+        let known = self.context.sources.get(&self.key);
+        let before = known.as_deref().and_then(Source::mirrored);
+        let before = before.zip(self.status.artifact.as_ref());
+        let artifact = artifact::store(&self.key, source, before, self.context)
+            .await
+            .map_err(|error| Verdict::Failed {
+                reason: reason::ARCHIVE_OPERATION_FAILED,
+                message: error.to_string(),
+                retry: Retry::Backoff,
+            })?;
+        let old = self.status.artifact.as_ref();
+        if old.is_none_or(|old| old.digest != artifact.digest) {
+            let event = Event::normal(
+                reason::NEW_ARTIFACT,
+                format!("stored artifact for commit '{}'", subject(&source.commit)),
+            )
+            .with(names::SOURCE_EVENT_REVISION, &artifact.revision)
+            .with(names::SOURCE_EVENT_DIGEST, &artifact.digest);
+            self.events.push(event);
+        }
+        // The time says when this content was stored first, not when it was looked at last.
+        let kept =
+            old.filter(|old| old.digest == artifact.digest && old.revision == artifact.revision);
+        let last_update_time = kept.map_or_else(
+            || artifact.last_update_time.clone(),
+            |old| old.last_update_time.clone(),
+        );
+        self.status.artifact = Some(flux_api::Artifact {
+            last_update_time,
+            ..artifact
+        });
+        self.status.observed_ignore = self.object.spec.ignore.clone();
+        self.status.observed_sparse_checkout = self.object.spec.sparse_checkout.clone();
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let verdict = stored(&source.commit.revision);
+        let (reason, message) = verdict.words();
+        let list = &mut self.status.conditions;
+        let name = names::ARTIFACT_IN_STORAGE;
+        conditions::set(list, name, true, reason, message, generation);
+        Ok(())
+    }
+
+    /// Conditions that exist only while something is wrong.
+    pub(super) fn note_failure(&mut self, verdict: &Verdict) {
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let list = &mut self.status.conditions;
+        let (reason, message) = verdict.words();
+        let name = match verdict {
+            Verdict::Failed { .. } | Verdict::Stalled { .. } => match reason {
+                reason::ARCHIVE_OPERATION_FAILED => names::STORAGE_OPERATION_FAILED,
+                // The condition SourceVerified says it; fetching was no problem.
+                reason::VERIFICATION_ERROR
+                | reason::INVALID_VERIFICATION_MODE
+                | reason::INVALID_GIT_OBJECT
+                | reason::INVALID_TAG_SIGNATURE
+                | reason::INVALID_COMMIT_SIGNATURE => {
+                    conditions::remove(list, names::FETCH_FAILED);
+                    return;
+                }
+                _ => names::FETCH_FAILED,
+            },
+            Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => {
+                conditions::remove(list, names::FETCH_FAILED);
+                conditions::remove(list, names::STORAGE_OPERATION_FAILED);
+                return;
+            }
+        };
+        conditions::set(list, name, true, reason, message, generation);
+    }
+
+    /// Flux follows `master` where nothing is set, while most new repositories have `main`.
+    fn mention_default_branch(&mut self) {
+        let observed = self.status.observed_generation == self.object.metadata.generation;
+        if self.object.spec.reference.is_none() && !observed {
+            self.events.push(Event::warning(
+                "DefaultBranch",
+                "spec.ref is not set: following branch \"master\"; set spec.ref.branch to follow another",
+            ));
+        }
+    }
+}
+
+/// What counts of a commit for an object.
+///
+/// # Errors
+/// The verdict to conclude with.
+pub(super) async fn mirrored(
+    object: &GitRepository,
+    remote: Remote,
+    commit: Commit,
+    context: &Context,
+) -> Result<Mirrored, Verdict> {
+    let spec = &object.spec;
+    let filter = Filter {
+        ignore: IgnoreList::parse(spec.ignore.as_deref().unwrap_or_default(), &[]),
+        dirs: spec.sparse_checkout.clone(),
+    };
+    let content = context
+        .git
+        .content_digest(&remote, &commit.id, &filter, None)
+        .await
+        .map_err(|error| match error {
+            flux_git::GitError::PathNotFound { path, commit } => Verdict::Failed {
+                reason: reason::GIT_OPERATION_FAILED,
+                message: format!("spec.sparseCheckout: commit {commit} has no directory '{path}'"),
+                retry: Retry::Backoff,
+            },
+            error => failed(error),
+        })?;
+    Ok(Mirrored {
+        remote,
+        commit,
+        filter,
+        generation: object.metadata.generation.unwrap_or_default(),
+        content,
+    })
+}
+
+fn stored(revision: &str) -> Verdict {
+    Verdict::Ready {
+        reason: reason::SUCCEEDED,
+        message: format!("stored artifact for revision '{revision}'"),
+    }
+}
+
+/// The first line of the commit message, at most 50 characters of it.
+fn subject(commit: &Commit) -> String {
+    commit.subject.chars().take(50).collect()
+}

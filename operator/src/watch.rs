@@ -1,0 +1,140 @@
+//! Watching a kind: the cache that all controllers read, the gauges that follow the objects, and
+//! the objects that another process works on.
+
+use std::sync::Arc;
+
+use flux_api::{conditions, names};
+use futures::{Stream, StreamExt};
+use kube::{Api, ResourceExt};
+use kube_runtime::reflector::ObjectRef;
+use kube_runtime::reflector::store::Writer;
+use kube_runtime::watcher::{self, Event};
+use kube_runtime::{WatchStreamExt, watcher as start};
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::driver::Controlled;
+use crate::http::Phases;
+use crate::key::Key;
+use crate::metrics::ObjectLabels;
+use crate::status::Status;
+
+/// The API of a kind: everywhere, or in our own namespace only.
+pub fn api<K>(context: &Context) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    if context.args.watch_all_namespaces {
+        Api::all(context.client.clone())
+    } else {
+        Api::namespaced(context.client.clone(), &context.args.runtime_namespace)
+    }
+}
+
+/// Watches a kind and keeps its cache. Selectors are not sent along: what other shards work on is
+/// still a source or a dependency.
+pub fn objects<K: Controlled>(
+    context: Arc<Context>,
+    mut writer: Writer<K>,
+    phases: &Phases,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K> {
+    // Not `Store::wait_until_ready`: it wakes only the last of several waiters, and the controller
+    // is one of them.
+    let mut listed = Some(phases.listed.clone());
+    start(api::<K>(&context), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| {
+            object.managed_fields_mut().clear();
+        })
+        .map(move |event| {
+            if let Ok(event) = &event {
+                take(&context, &mut writer, event);
+            }
+            if matches!(event, Ok(Event::InitDone))
+                && let Some(listed) = listed.take()
+            {
+                listed.report();
+            }
+            event
+        })
+}
+
+/// Follows a kind that another process works on, until `stop`.
+pub async fn follow<K: Controlled>(
+    context: Arc<Context>,
+    writer: Writer<K>,
+    stop: CancellationToken,
+    phases: &Phases,
+) {
+    let events = objects(context, writer, phases).for_each(|event| async move {
+        if let Err(error) = event {
+            tracing::warn!(kind = K::KIND, %error, "cannot watch");
+        }
+    });
+    tokio::select! {
+        () = events => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+fn take<K: Controlled>(context: &Context, writer: &mut Writer<K>, event: &Event<K>) {
+    match event {
+        Event::Init | Event::InitApply(_) => writer.apply_watcher_event(event),
+        Event::InitDone => {
+            let reader = writer.as_reader();
+            let before = reader.state();
+            writer.apply_watcher_event(event);
+            for object in before {
+                if reader.get(&ObjectRef::from_obj(&*object)).is_none() {
+                    tell(context, Some(&*object), None);
+                }
+            }
+            for object in reader.state() {
+                tell(context, None, Some(&*object));
+            }
+        }
+        Event::Apply(object) => {
+            let before = writer.as_reader().get(&ObjectRef::from_obj(object));
+            writer.apply_watcher_event(event);
+            tell(context, before.as_deref(), Some(object));
+        }
+        Event::Delete(object) => {
+            writer.apply_watcher_event(event);
+            tell(context, Some(object), None);
+        }
+    }
+}
+
+fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>) {
+    let Some(object) = after.or(before) else {
+        return;
+    };
+    if context.owns(object) {
+        gauges(context, object, after.is_none());
+    } else {
+        K::observed(before, after, context);
+    }
+}
+
+/// Ready and suspended as the object says it, so that both are right before its first run, too.
+fn gauges<K: Controlled>(context: &Context, object: &K, gone: bool) {
+    let labels = labels::<K>(&Key::of(object));
+    if gone {
+        context.metrics.forget(&labels);
+        return;
+    }
+    let mut status = object.status().cloned().unwrap_or_default();
+    let ready = conditions::get(status.conditions(), names::READY);
+    let ready = ready.map_or("Unknown", |ready| ready.status.as_str());
+    context.metrics.ready(&labels, ready);
+    context.metrics.suspended(&labels, object.suspended());
+}
+
+/// The labels of an object's metrics.
+pub fn labels<K: Controlled>(key: &Key) -> ObjectLabels {
+    ObjectLabels {
+        kind: K::KIND.to_owned(),
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+    }
+}
