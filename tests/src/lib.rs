@@ -3,10 +3,13 @@
 //! the images of those programs ([`image`]), from which pods run and releases ([`release`]) are
 //! made.
 //!
+//! [`measure`] has what benchmarks of the whole system need.
+//!
 //! Nothing here is part of the product.
 
 pub mod env;
 pub mod image;
+pub mod measure;
 pub mod release;
 pub mod sandbox;
 pub mod tutorial;

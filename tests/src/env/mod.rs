@@ -183,7 +183,8 @@ impl Env {
             .await
     }
 
-    /// Starts the operator with these arguments, with the administrator's kubeconfig.
+    /// Starts the operator with these arguments, with the administrator's kubeconfig; where
+    /// requests are written down, as the user `operator`.
     ///
     /// # Errors
     /// When it cannot be built or executed.
@@ -192,7 +193,8 @@ impl Env {
         self.spawn("operator", program.clone(), arguments)
     }
 
-    /// Starts the webhook with these arguments, with the administrator's kubeconfig.
+    /// Starts the webhook with these arguments, with the administrator's kubeconfig; where
+    /// requests are written down, as the user `webhook`.
     ///
     /// # Errors
     /// When it cannot be built or executed.
@@ -209,6 +211,10 @@ impl Env {
             // Git server and registry have certificates of the sandbox's own authority.
             .env("SSL_CERT_FILE", self.sandbox.ca_file())
             .current_dir(self.sandbox.dir());
+        if self.sandbox.control_plane()?.audit_log().is_ok() {
+            // So that its requests can be told from others' (`measure::Requests::of`).
+            command.env("KUBECONFIG", self.sandbox.kubeconfig_of(name)?);
+        }
         Ok(self
             .sandbox
             .supervisor()

@@ -39,6 +39,11 @@ use super::{
 const ETCD_CLIENTS: &str = "etcd:0";
 const ETCD_PEERS: &str = "peer:0";
 
+/// Who asked what, without what was in it.
+const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+    "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
+"#;
+
 /// Each server gets this long. They need 1 to 4 seconds on 2 idle cores.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -50,6 +55,7 @@ pub struct ControlPlane {
     api_server: Arc<Process>,
     /// What leads to the API server when that is in a network of its own.
     _forward: Option<Forward>,
+    audit_log: Option<PathBuf>,
 }
 
 impl ControlPlane {
@@ -63,13 +69,17 @@ impl ControlPlane {
         authority: &Authority,
         programs: &Programs,
         network: Option<&Network>,
+        audit: bool,
     ) -> Result<Self> {
+        let work = dir.join("control-plane");
+        let audit_log = audit.then(|| work.join("audit.log"));
         let starter = Starter {
             dir,
-            work: dir.join("control-plane"),
+            work,
             supervisor,
             programs,
             network,
+            audit_log: audit_log.as_deref(),
         };
         paths::create_dir(&starter.work)?;
         starter.write_credentials(authority)?;
@@ -91,6 +101,7 @@ impl ControlPlane {
             kubeconfig: starter.kubeconfig(),
             api_server,
             _forward: forward,
+            audit_log: audit_log.clone(),
         };
         starter
             .start_controller_manager(&control_plane, authority)
@@ -106,6 +117,16 @@ impl ControlPlane {
     /// File with the credentials of an administrator.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Where the API server writes down who asked what.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] when the options said so.
+    pub fn audit_log(&self) -> Result<&Path> {
+        self.audit_log
+            .as_deref()
+            .ok_or(Error::NotStarted("audit log"))
     }
 
     /// The API server's process, for tests that stop or measure it.
@@ -138,6 +159,7 @@ struct Starter<'a> {
     supervisor: &'a Supervisor,
     programs: &'a Programs,
     network: Option<&'a Network>,
+    audit_log: Option<&'a Path>,
 }
 
 impl Starter<'_> {
@@ -253,6 +275,13 @@ impl Starter<'_> {
             .arg(self.pki_flag("service-account-signing-key-file", "service-account.key"))
             .arg(format!("--service-cluster-ip-range={SERVICE_CIDR}"))
             .args(["--allow-privileged=true", "--profiling=false"]);
+        if let Some(log) = self.audit_log {
+            let policy = self.work.join("audit-policy.json");
+            paths::write(&policy, AUDIT_POLICY)?;
+            command
+                .arg(format!("--audit-policy-file={}", policy.display()))
+                .arg(format!("--audit-log-path={}", log.display()));
+        }
         let process = self
             .supervisor
             .spawn("kube-apiserver", Stop::Kill, &mut command)?;

@@ -58,6 +58,8 @@ pub struct Options {
     pub registry: bool,
     /// Run a node, with all of the above.
     pub node: bool,
+    /// Let the API server write down every request, for [`crate::measure::RequestLog`].
+    pub audit: bool,
 }
 
 impl Default for Options {
@@ -70,6 +72,7 @@ impl Default for Options {
             git: false,
             registry: false,
             node: false,
+            audit: false,
         }
     }
 }
@@ -139,8 +142,9 @@ impl Sandbox {
         // Each starts while the others do: all of them mostly wait.
         let (control_plane, git, registry) = tokio::try_join!(
             when(options.control_plane, async || {
-                ControlPlane::start(&dir, &supervisor, &authority, &programs, network.as_ref())
-                    .await
+                let network = network.as_ref();
+                let audit = options.audit;
+                ControlPlane::start(&dir, &supervisor, &authority, &programs, network, audit).await
             }),
             when(options.git, async || {
                 GitServer::start(dir.join("git"), &supervisor, &authority).await
@@ -269,6 +273,19 @@ impl Sandbox {
     /// File with the authority's certificate.
     pub fn ca_file(&self) -> PathBuf {
         self.dir.join("pki/ca.crt")
+    }
+
+    /// A kubeconfig with an administrator's rights under a name of its own, by which audit logs
+    /// tell its user from others.
+    ///
+    /// # Errors
+    /// When there is no control plane, or the file cannot be written.
+    pub fn kubeconfig_of(&self, user: &str) -> Result<PathBuf> {
+        let path = self.dir.join(format!("pki/{user}.kubeconfig"));
+        let credentials = self.authority.client(user, Some("system:masters"))?;
+        let url = self.control_plane()?.url();
+        kubeconfig::write(&path, url, &self.authority, &credentials)?;
+        Ok(path)
     }
 
     /// Starts and stops further programs that shall not outlive the sandbox.
