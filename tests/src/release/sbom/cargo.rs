@@ -29,22 +29,41 @@ pub(super) fn trees<const N: usize>(packages: &[&str; N]) -> Result<[Vec<Compone
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8_lossy(&output.stdout);
-    let mut trees: BTreeMap<String, Vec<Component>> = BTreeMap::new();
-    for tree in text.split("\n\n").filter(|tree| !tree.trim().is_empty()) {
-        let components = parse(tree, &sums)?;
-        let first = components.first().context("cargo tree said nothing")?;
-        trees.insert(first.name.clone(), components);
+    // What one tree has shown is cut short in those after it: all of them together are complete.
+    let mut all: BTreeMap<String, Component> = BTreeMap::new();
+    for tree in text.split("\n\n") {
+        for component in parse(tree, &sums)? {
+            match all.get_mut(&component.reference) {
+                Some(there) => there.uses.extend(component.uses),
+                None => {
+                    all.insert(component.reference.clone(), component);
+                }
+            }
+        }
     }
     let mut found = packages.map(|_| Vec::new());
     for (place, name) in found.iter_mut().zip(packages) {
-        let mut components = trees
-            .remove(*name)
-            .with_context(|| format!("cargo tree says nothing about {name}"))?;
+        let mut components =
+            below(name, &all).with_context(|| format!("cargo tree says nothing about {name}"))?;
         components.extend(vendored(&components)?);
         components.push(standard_library()?);
         *place = components;
     }
     Ok(found)
+}
+
+/// A program and everything that it uses, directly or not; none when there is no such program.
+fn below(name: &str, all: &BTreeMap<String, Component>) -> Option<Vec<Component>> {
+    let is_it = |one: &&Component| one.kind == "application" && one.name == name;
+    let mut open = vec![&all.values().find(is_it)?.reference];
+    let mut found: BTreeMap<&String, Component> = BTreeMap::new();
+    while let Some(reference) = open.pop() {
+        if let (false, Some(component)) = (found.contains_key(reference), all.get(reference)) {
+            found.insert(reference, component.clone());
+            open.extend(&component.uses);
+        }
+    }
+    Some(found.into_values().collect())
 }
 
 /// Reads one tree, the program on its first line.
@@ -200,6 +219,29 @@ mod tests {
         assert_eq!(components[1].sha256.as_deref(), Some("abc"));
         assert_eq!(components[1].uses, ["pkg:cargo/b@2.0.0%2B1.9"]);
         assert_eq!(components[2].licence, None);
+    }
+
+    #[test]
+    fn what_an_earlier_tree_has_shown_belongs_to_a_later_one_too() {
+        let component = |kind, name: &str, uses: &[&str]| {
+            let mut component = Component::new(kind, name, name, "1");
+            component.uses = uses.iter().map(|one| (*one).to_owned()).collect();
+            (name.to_owned(), component)
+        };
+        let all = BTreeMap::from([
+            component("application", "first", &["a"]),
+            component("application", "second", &["a"]),
+            component("library", "a", &["b"]),
+            component("library", "b", &["a"]),
+            component("library", "c", &[]),
+        ]);
+        let names = |program| -> Option<Vec<String>> {
+            let found = below(program, &all)?;
+            Some(found.into_iter().map(|one| one.name).collect())
+        };
+        let expected = ["a", "b", "second"].map(str::to_owned).to_vec();
+        assert_eq!(names("second"), Some(expected));
+        assert_eq!(names("a"), None, "no program");
     }
 
     #[test]
