@@ -46,6 +46,12 @@ while [ $tries -gt 0 ] && signal KILL; do
     sleep 0.1
 done
 
+# The control groups of a node, which is named after the record; there are none without a node.
+id=${record##*/}
+for group in /sys/fs/cgroup/flux-sandbox-"${id%.json}" /sys/fs/cgroup/*/flux-sandbox-"${id%.json}"; do
+    [ -d "$group" ] && find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null
+done
+
 if [ "$kind" = temporary ] && [ -e "$dir/.flux-sandbox" ]; then
     rm -rf -- "$dir"
 fi
