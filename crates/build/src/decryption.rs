@@ -107,7 +107,7 @@ impl Decryption {
             return Ok(());
         }
         for (key, value) in data {
-            let content = value.as_str().and_then(|text| STANDARD.decode(text).ok());
+            let content = value.as_str().and_then(decode);
             let Some(content) = content.filter(|content| sops::may_be_encrypted(content)) else {
                 continue;
             };
@@ -128,6 +128,12 @@ impl Decryption {
         }
         Ok(())
     }
+}
+
+/// Base64 as Go reads it: kustomize breaks long values into lines.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.lines().collect();
+    STANDARD.decode(text).ok()
 }
 
 /// The encrypted objects of a file, where their names are readable.
@@ -209,8 +215,7 @@ mod tests {
     }
 
     fn text(value: &Value) -> String {
-        let content = STANDARD.decode(value.as_str().unwrap()).unwrap();
-        String::from_utf8(content).unwrap()
+        String::from_utf8(decode(value.as_str().unwrap()).unwrap()).unwrap()
     }
 
     #[tokio::test]
