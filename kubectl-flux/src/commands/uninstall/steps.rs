@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flux_api::names;
+use flux_api::{ObjectId, names};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject};
@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::inventory::{Inventory, Part};
-use crate::cluster::{Cluster, Scope, Selection};
+use crate::cluster::{Cluster, ClusterError, Scope, Selection, View};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
@@ -50,11 +50,43 @@ impl<'a> Steps<'a> {
         Instant::now() >= self.deadline
     }
 
+    /// Suspends the Kustomizations that apply our Deployments from Git, such as the root of a
+    /// bootstrapped cluster: the operator would bring back what is deleted for as long as it runs.
+    ///
+    /// # Errors
+    /// If they cannot be read or written.
+    async fn suspend_roots(&self) -> Result<(), Error> {
+        let found = self
+            .cluster
+            .list(Kind::Kustomization, Scope::All, Selection::default())
+            .await;
+        let all = match found {
+            // Without the definition there is none.
+            Err(ClusterError::UnknownKind(_)) => return Ok(()),
+            found => found?,
+        };
+        let ids: Vec<String> = self.inventory.programs.iter().map(id).collect();
+        for object in all.iter().filter(|object| applies_any(object, &ids)) {
+            if object.is_suspended() {
+                continue;
+            }
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            if !self.is_rehearsal {
+                let patch = json!({ "spec": { "suspend": true } });
+                let kind = Kind::Kustomization;
+                self.cluster.patch(kind, &namespace, &name, patch).await?;
+            }
+            self.done(&format!("Kustomization/{namespace}/{name}"), "suspended");
+        }
+        Ok(())
+    }
+
     /// Deletes the Deployments and waits until none of their pods is left.
     ///
     /// # Errors
     /// If a pod does not end: an operator that still runs would delete what it has applied.
     pub(super) async fn stop_programs(&self) -> Result<(), Error> {
+        self.suspend_roots().await?;
         for program in &self.inventory.programs {
             self.delete(program).await?;
         }
@@ -250,5 +282,50 @@ fn why_it_stays(object: &DynamicObject) -> String {
     match messages.as_slice() {
         [] => format!("finalizers {:?}", object.finalizers()),
         messages => messages.join("; "),
+    }
+}
+
+/// How an inventory names a part.
+fn id(part: &Part) -> String {
+    ObjectId {
+        namespace: part.object.namespace().unwrap_or_default(),
+        name: part.object.name_any(),
+        group: part.resource.group.clone(),
+        kind: part.resource.kind.clone(),
+    }
+    .to_string()
+}
+
+/// Whether a Kustomization applied one of these.
+fn applies_any(object: &DynamicObject, ids: &[String]) -> bool {
+    let entries = object.at("/status/inventory/entries");
+    let entries = entries.and_then(serde_json::Value::as_array);
+    entries.into_iter().flatten().any(|entry| {
+        let found = entry.get("id").and_then(serde_json::Value::as_str);
+        found.is_some_and(|found| ids.iter().any(|id| id == found))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+
+    use super::*;
+
+    #[test]
+    fn the_root_is_known_by_what_it_applied() {
+        let resource = ApiResource::erase::<Deployment>(&());
+        let object = DynamicObject::new("sync-operator", &resource).within("flux-system");
+        let ids = [id(&Part { resource, object })];
+        let kustomization = |entry: &str| {
+            DynamicObject::new("flux-system", &Kind::Kustomization.resource())
+                .data(json!({"status": {"inventory": {"entries": [{"id": entry, "v": "v1"}]}}}))
+        };
+        let root = kustomization("flux-system_sync-operator_apps_Deployment");
+        assert!(applies_any(&root, &ids));
+        assert!(!applies_any(
+            &kustomization("foo_foo_apps_Deployment"),
+            &ids
+        ));
     }
 }
