@@ -191,7 +191,7 @@ impl Walk {
     pub(super) async fn stop_programs(&mut self) -> Result<()> {
         let processes = [self.operator.take(), self.webhook.take()];
         if self.has_node() {
-            return Ok(());
+            return self.uninstall("bar").await;
         }
         for process in processes.into_iter().flatten() {
             process.stop();
@@ -203,6 +203,27 @@ impl Walk {
             "the webhook took its configurations with it",
             out.ok && !out.text.contains("webhook.admissionregistration"),
             &out.text,
+        );
+        Ok(())
+    }
+
+    /// Takes both out of the cluster; an app that they applied does not notice.
+    async fn uninstall(&mut self, app: &str) -> Result<()> {
+        let pods = format!("kubectl -n {app} get pods -o jsonpath='{{.items[*].metadata.uid}}'");
+        let before = self.sh(&pods).await?;
+        let out = self.sh("kubectl flux uninstall --silent").await?;
+        self.report
+            .check("the programs are uninstalled", out.ok, &out.text);
+        let ours = "kubectl get crds,validatingwebhookconfigurations,mutatingwebhookconfigurations,clusterroles,clusterrolebindings,namespaces -l app.kubernetes.io/part-of=flux -o name";
+        let (gone, text) = self.until(ours, |text| text.trim().is_empty()).await?;
+        self.report.command(ours, &text);
+        self.report
+            .check("nothing of them is left in the cluster", gone, &text);
+        let after = self.sh(&pods).await?;
+        self.report.check(
+            &format!("{app} runs on in the same pod"),
+            after.ok && !after.text.is_empty() && before.text == after.text,
+            &format!("{}\n{}", before.text, after.text),
         );
         Ok(())
     }
