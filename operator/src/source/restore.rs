@@ -99,8 +99,9 @@ async fn load(object: &GitRepository, context: &Arc<Context>) -> Option<Arc<Sour
     }
     let status = object.status.as_ref()?;
     let revision = &status.artifact.as_ref()?.revision;
-    // Another spec may mean another commit, or other files of it.
-    if status.observed_generation != object.metadata.generation {
+    // Another spec may mean another commit, or other files of it. Nobody observes the spec of a
+    // suspended object, which serves what it has until it is resumed.
+    if !object.spec.suspend && status.observed_generation != object.metadata.generation {
         return None;
     }
     remote::check_supported(&object.spec).ok()?;
