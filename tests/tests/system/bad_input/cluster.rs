@@ -105,6 +105,7 @@ async fn launch(env: &Env, ports: [u16; 3], storage: &std::path::Path) -> Arc<Pr
         format!("--storage-addr=127.0.0.1:{artifacts}"),
         format!("--health-addr=127.0.0.1:{health}"),
         format!("--metrics-addr=127.0.0.1:{metrics}"),
+        "--cross-namespace-policies".to_owned(),
     ];
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let operator = env.start_operator(&arguments).await.unwrap();

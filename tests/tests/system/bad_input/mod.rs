@@ -19,4 +19,5 @@ mod ownership;
 mod requests;
 mod restart;
 mod scene;
+mod updates;
 mod waiting;
