@@ -63,6 +63,7 @@ pub(crate) fn run(what: Export, context: &Context) -> Result<(), Error> {
         }
     };
     let (kind, choice) = which;
+    choice.check(kind)?;
     context.block_on(async {
         let cluster = context.cluster().await?;
         let chosen = choice.find(kind, &cluster, context).await?;

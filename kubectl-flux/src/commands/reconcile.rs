@@ -63,6 +63,7 @@ pub(crate) fn run(what: Reconcile, context: &Context) -> Result<(), Error> {
         Reconcile::Kustomization(all) => ((Kind::Kustomization, all.args), all.with_source),
         Reconcile::Image(image) => (Which::Image(image).split(), false),
     };
+    args.choice.check(kind)?;
     context.block_on(async {
         let cluster = context.cluster().await?;
         let chosen = args.choice.find(kind, &cluster, context).await?;

@@ -30,6 +30,7 @@ pub(crate) struct Args {
 /// Runs the command: first everything is resumed, then waited for.
 pub(crate) fn run(what: Resume, context: &Context) -> Result<(), Error> {
     let (kind, args) = what.split();
+    args.choice.check(kind)?;
     context.block_on(async {
         let cluster = context.cluster().await?;
         let chosen = args.choice.find(kind, &cluster, context).await?;

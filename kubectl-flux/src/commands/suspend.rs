@@ -28,6 +28,7 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(what: Suspend, context: &Context) -> Result<(), Error> {
     let (kind, args) = what.split();
+    args.choice.check(kind)?;
     context.block_on(async {
         let cluster = context.cluster().await?;
         let chosen = args.choice.find(kind, &cluster, context).await?;

@@ -90,11 +90,28 @@ pub(crate) struct Chosen {
 }
 
 impl Choice {
+    /// Whether anything was chosen; asked before the cluster is.
+    ///
+    /// # Errors
+    /// If not.
+    pub(crate) fn check(&self, kind: Kind) -> Result<(), Error> {
+        if self.all || !self.names.is_empty() || self.labels().is_some() {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "{} name is required, or --all, or a --selector",
+            kind.name()
+        )))
+    }
+
+    fn labels(&self) -> Option<&str> {
+        self.selector.as_deref().filter(|text| !text.is_empty())
+    }
+
     /// Looks the objects up. Each name is looked up, whatever becomes of the others.
     ///
     /// # Errors
-    /// When nothing was chosen, nothing is found where all were wanted, or the API server cannot
-    /// be asked.
+    /// When nothing is found where all were wanted, or the API server cannot be asked.
     pub(crate) async fn find(
         &self,
         kind: Kind,
@@ -126,13 +143,7 @@ impl Choice {
             }
             return Ok(chosen);
         }
-        let labels = self.selector.as_deref().filter(|text| !text.is_empty());
-        if !self.all && labels.is_none() {
-            return Err(Error::input(format!(
-                "{} name is required, or --all, or a --selector",
-                kind.name()
-            )));
-        }
+        let labels = self.labels();
         let scope = match self.all_namespaces {
             true => Scope::All,
             false => Scope::Namespace(namespace),
