@@ -72,11 +72,11 @@ pub(crate) enum Command {
     Install(Box<commands::install::Args>),
     /// Look for mistakes in manifests, or in the objects of the cluster
     Lint(commands::lint::Args),
+    /// Show what the controllers write to their logs
+    Logs(commands::logs::Args),
     /// Show what would be selected or changed, without changing anything
     #[command(subcommand)]
     Preview(commands::preview::Preview),
-    /// Show what the controllers write to their logs
-    Logs(commands::logs::Args),
     /// Ask for a reconciliation now and wait for its outcome
     #[command(subcommand)]
     Reconcile(commands::reconcile::Reconcile),

@@ -8,7 +8,8 @@ use crate::cluster::{Cluster, View};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
-use crate::output::{self, manifest};
+use crate::output;
+use crate::output::manifest::{self, Format};
 use flux_api::{ObjectId, names};
 
 /// Kustomizations below each other that are followed; a circle ends there.
@@ -32,24 +33,8 @@ pub(crate) struct Args {
     #[arg(long)]
     compact: bool,
     /// Format: json or yaml
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = format)]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse)]
     output: Option<Format>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Yaml,
-}
-
-fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "json" => Ok(Format::Json),
-        "yaml" => Ok(Format::Yaml),
-        _ => Err(format!(
-            "format '{text}' not supported, must be one of: json, yaml"
-        )),
-    }
 }
 
 /// An object and what it applied.

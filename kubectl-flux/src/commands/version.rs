@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::VERSION;
 use crate::context::Context;
 use crate::error::Error;
-use crate::output::{self, manifest};
+use crate::output;
+use crate::output::manifest::{self, Format};
 
 /// Names by which the controllers of this project are told from upstream's.
 const OUR_DEPLOYMENTS: [&str; 2] = ["sync-operator", "admission-webhook"];
@@ -20,25 +21,8 @@ pub(crate) struct Args {
     #[arg(long)]
     client: bool,
     /// Format: json or yaml
-    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = format)]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = Format::parse)]
     output: Option<Format>,
-}
-
-/// Forms of `-o`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Yaml,
-}
-
-fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "json" => Ok(Format::Json),
-        "yaml" => Ok(Format::Yaml),
-        _ => Err(format!(
-            "format '{text}' not supported, must be one of: json, yaml"
-        )),
-    }
 }
 
 /// Runs the command. Without the cluster it starts neither a runtime nor a client.

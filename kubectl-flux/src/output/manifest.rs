@@ -5,6 +5,28 @@ use serde_json::Value;
 
 use crate::error::Error;
 
+/// Forms of `-o` for what is not a list of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Format {
+    /// Reads the flag; the error is worded as Flux words it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Self::Json),
+            "yaml" => Ok(Self::Yaml),
+            _ => Err(format!(
+                "format '{text}' not supported, must be one of: json, yaml"
+            )),
+        }
+    }
+}
+
 /// A manifest as Flux exports it: document start, then keys in alphabetical order.
 pub(crate) fn export(object: &Value) -> String {
     format!("---\n{}", yaml::to_string(object))
