@@ -1,7 +1,5 @@
 //! `delete`: removes Flux objects after asking.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use kube::api::DynamicObject;
 
 use crate::cluster::View;
@@ -45,11 +43,9 @@ pub(crate) fn run(what: Delete, context: &Context) -> Result<(), Error> {
             if let Some(consequence) = consequence(kind, object) {
                 output::warning(format!("{name}: {consequence}"));
             }
-            if !args.silent {
-                confirm(&format!(
-                    "Are you sure you want to delete this {}? [y/N]",
-                    kind.noun()
-                ))?;
+            let question = format!("Are you sure you want to delete this {}", kind.noun());
+            if !args.silent && !output::confirmed(&question)? {
+                return Err(Error::input("aborting; --silent deletes without asking"));
             }
             let noun = kind.noun();
             output::action(format!("deleting {noun} {name} in {namespace} namespace"));
@@ -78,33 +74,6 @@ fn consequence(kind: Kind, object: &DynamicObject) -> Option<String> {
     (deletes && entries > 0).then(|| {
         format!("the {entries} objects it applied are deleted too; suspend it first to keep them")
     })
-}
-
-/// Asks on the terminal. Where there is none, nobody can agree.
-///
-/// # Errors
-/// `aborting` unless the answer is yes.
-pub(crate) fn confirm(question: &str) -> Result<(), Error> {
-    if !io::stdin().is_terminal() {
-        return Err(Error::input(format!(
-            "{question} Nobody can answer here: give --silent to agree beforehand"
-        )));
-    }
-    // When standard error is gone the answer is not yes.
-    let _ = write!(io::stderr(), "{question} ");
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|source| Error::File {
-            what: "cannot read the answer",
-            path: "standard input".to_owned(),
-            source,
-        })?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Error::input("aborting")),
-    }
 }
 
 #[cfg(test)]
