@@ -8,6 +8,7 @@ mod image_repository;
 mod image_update_automation;
 mod ingress;
 mod kustomization;
+mod source_ref;
 
 use crate::rule::Rule;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::source_ref::missing_repository;
 use crate::context::Context;
 use crate::facts::Fact;
 use crate::finding::Severity;
@@ -150,29 +151,7 @@ fn missing(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
         return;
     };
     let pointer = format!("{SOURCE}/name");
-    let facts = context.facts();
-    match facts.object(Kind::GitRepository, namespace, name) {
-        Fact::Absent => report.warning(
-            &pointer,
-            format!(
-                "GitRepository \"{namespace}/{name}\" does not exist yet: nothing is committed \
-                 until it does."
-            ),
-        ),
-        Fact::Unknown
-            if facts.is_files()
-                && facts.object(Kind::GitRepository, "default", name) == Fact::Unknown =>
-        {
-            report.note(
-                &pointer,
-                format!(
-                    "GitRepository \"{namespace}/{name}\" is in none of these files; the cluster \
-                     may have it."
-                ),
-            );
-        }
-        _ => {}
-    }
+    missing_repository(&pointer, (namespace, name), "committed", context, report);
 }
 
 /// The branch that a GitRepository follows; `None` where that cannot be judged.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::source_ref::missing_repository;
 use crate::context::Context;
 use crate::facts::{Fact, Other};
 use crate::finding::Severity;
@@ -154,30 +155,7 @@ fn source(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
         return;
     };
     let pointer = format!("{SOURCE}/name");
-    let facts = context.facts();
-    match facts.object(Kind::GitRepository, namespace, name) {
-        Fact::Absent => report.warning(
-            &pointer,
-            format!(
-                "GitRepository \"{namespace}/{name}\" does not exist yet: nothing is applied until \
-                 it does."
-            ),
-        ),
-        // Without a namespace in the files a kustomization may well set the right one.
-        Fact::Unknown
-            if facts.is_files()
-                && facts.object(Kind::GitRepository, "default", name) == Fact::Unknown =>
-        {
-            report.note(
-                &pointer,
-                format!(
-                    "GitRepository \"{namespace}/{name}\" is in none of these files; the cluster \
-                     may have it."
-                ),
-            );
-        }
-        _ => {}
-    }
+    missing_repository(&pointer, (namespace, name), "applied", context, report);
 }
 
 /// The dependencies that can be judged: their index, namespace and name.
