@@ -26,6 +26,7 @@ pub mod keys;
 mod listing;
 mod lsrefs;
 mod mirror;
+mod openpgp;
 mod pack;
 mod pktline;
 mod push;

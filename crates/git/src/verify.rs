@@ -1,15 +1,18 @@
 //! Signatures of commits and tags, checked against the keys of a Secret.
 //!
-//! SSH signatures are verified by the library that also reads ssh keys. OpenPGP is recognised and
-//! refused in words: what cannot be verified does not count as verified.
+//! SSH signatures are verified by the library that also reads ssh keys, OpenPGP in
+//! [`openpgp`](crate::openpgp). Which of the two it is, the signature says.
 
 use std::collections::BTreeMap;
 
 use git2::{ObjectType, Oid, Repository};
+use pgp::composed::SignedPublicKey;
+use pgp::types::Timestamp;
 use russh::keys::ssh_key::{AuthorizedKeys, SshSig};
 use russh::keys::{HashAlg, PublicKey};
 
 use crate::error::GitError;
+use crate::openpgp;
 use crate::said::tidy;
 
 /// What git puts into the signature so that it is good for nothing else.
@@ -69,51 +72,62 @@ pub enum VerifyError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
     ssh: Vec<PublicKey>,
-    /// Entries with OpenPGP keys.
-    pgp: usize,
+    openpgp: Vec<SignedPublicKey>,
+    /// What is wrong with entries that hold no key, for when one is missed.
+    problems: Vec<String>,
 }
 
 impl TrustedKeys {
     /// Reads a Secret's data: entries whose name ends in `.sshpub` hold lines of an
-    /// `authorized_keys` file, all others OpenPGP keys.
+    /// `authorized_keys` file, all others OpenPGP public keys, armored or binary.
     ///
     /// # Errors
-    /// When an entry cannot be read, or there is no ssh key.
+    /// When there is no key, with what is wrong with each entry.
     pub fn from_secret(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, VerifyError> {
         let mut keys = Self::default();
         for (name, content) in data {
-            if !name.ends_with(".sshpub") {
-                keys.pgp += 1;
-                continue;
-            }
-            for entry in AuthorizedKeys::new(&String::from_utf8_lossy(content)) {
-                let entry = entry.map_err(|error| {
-                    VerifyError::Keys(format!(
-                        "'{name}' is not a list of ssh public keys: {error}"
-                    ))
-                })?;
-                keys.ssh.push(entry.public_key().clone());
+            let read = if name.ends_with(".sshpub") {
+                read_ssh(content).map(|found| keys.ssh.extend(found))
+            } else {
+                openpgp::read_keys(content).map(|found| keys.openpgp.extend(found))
+            };
+            if let Err(problem) = read {
+                keys.problems.push(format!("'{name}' {problem}"));
             }
         }
-        if !keys.ssh.is_empty() {
+        if !keys.ssh.is_empty() || !keys.openpgp.is_empty() {
             return Ok(keys);
         }
-        Err(VerifyError::Keys(if keys.pgp > 0 {
-            "verification with OpenPGP keys is not supported yet; sign with an ssh key (git config gpg.format ssh) and put its public key into an entry of the Secret that ends in '.sshpub'".to_owned()
+        Err(VerifyError::Keys(if keys.problems.is_empty() {
+            "there are no public keys; add those of the authors: ssh keys in an entry that ends in '.sshpub', OpenPGP keys in one that ends in '.asc'".to_owned()
         } else {
-            "there are no public keys; add the ssh public keys of the authors in an entry that ends in '.sshpub'".to_owned()
+            keys.problems.join("; ")
         }))
     }
 
-    /// The fingerprint of the key that made a signature over a text.
+    /// The name of the key that made a signature over a text: the fingerprint of an ssh key, the
+    /// key id of an OpenPGP key.
     fn check(&self, signature: &str, text: &[u8]) -> Result<String, String> {
         let signature = signature.trim();
-        if signature.starts_with(PGP) {
-            return Err("it is signed with OpenPGP, which is not supported yet; sign with an ssh key (git config gpg.format ssh)".to_owned());
-        }
-        if !signature.starts_with(SSH) {
-            return Err("the kind of its signature is not supported".to_owned());
-        }
+        let answer = if signature.starts_with(PGP) {
+            openpgp::check(&self.openpgp, signature, text, Timestamp::now())
+        } else if signature.starts_with(SSH) {
+            self.check_ssh(signature, text)
+        } else {
+            return Err(
+                "the kind of its signature is not supported; sign with an OpenPGP or ssh key"
+                    .to_owned(),
+            );
+        };
+        answer.map_err(|mut problem| {
+            for entry in &self.problems {
+                problem = format!("{problem}; {entry}");
+            }
+            problem
+        })
+    }
+
+    fn check_ssh(&self, signature: &str, text: &[u8]) -> Result<String, String> {
         let signature = SshSig::from_pem(signature)
             .map_err(|error| format!("its signature cannot be read: {error}"))?;
         let signer = PublicKey::from(signature.public_key().clone());
@@ -129,6 +143,16 @@ impl TrustedKeys {
                 .map_err(|_| format!("the signature with the key {id} does not fit its content")),
         }
     }
+}
+
+fn read_ssh(content: &[u8]) -> Result<Vec<PublicKey>, String> {
+    AuthorizedKeys::new(&String::from_utf8_lossy(content))
+        .map(|entry| {
+            entry
+                .map(|entry| entry.public_key().clone())
+                .map_err(|error| format!("is not a list of ssh public keys: {error}"))
+        })
+        .collect()
 }
 
 /// Verifies a commit, and the tag by which it was found. `tag` is the short name and what the ref
@@ -214,7 +238,7 @@ fn verify_tag(
         .map_err(failed)
 }
 
-/// A tag's signature is appended to its text.
+/// A tag's signature is appended to its text; what looks like one before belongs to the text.
 fn split(tag: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = |marker: &str| {
         let marker = marker.as_bytes();
@@ -223,7 +247,7 @@ fn split(tag: &[u8]) -> Option<(&[u8], &[u8])> {
                 && (*at == 0 || tag.get(at - 1) == Some(&b'\n'))
         })
     };
-    tag.split_at_checked(start(SSH).or_else(|| start(PGP))?)
+    tag.split_at_checked(start(SSH).max(start(PGP))?)
 }
 
 #[cfg(test)]
@@ -243,10 +267,24 @@ mod tests {
         let line = format!("# authors\n{} somebody\n\n", key.public_openssh);
         let keys =
             TrustedKeys::from_secret(&secret(&[("a.sshpub", &line), ("b.asc", "")])).unwrap();
-        assert_eq!((keys.ssh.len(), keys.pgp), (1, 1));
+        assert_eq!((keys.ssh.len(), keys.openpgp.len()), (1, 0));
+        let missed = keys.check(&format!("{PGP}\nx"), b"").unwrap_err();
+        assert!(missed.contains("'b.asc' holds no"), "{missed}");
+        let private = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n";
         for (data, part) in [
             (secret(&[]), "there are no public keys"),
-            (secret(&[("author.asc", "x")]), "OpenPGP"),
+            (
+                secret(&[("author.asc", "x")]),
+                "'author.asc' is not an OpenPGP public key",
+            ),
+            (
+                secret(&[("author.asc", "")]),
+                "'author.asc' holds no OpenPGP public key",
+            ),
+            (
+                secret(&[("author.asc", private)]),
+                "'author.asc' holds a private key",
+            ),
             (secret(&[("a.sshpub", "x y")]), "'a.sshpub' is not a list"),
         ] {
             let error = TrustedKeys::from_secret(&data).unwrap_err().to_string();
@@ -257,10 +295,13 @@ mod tests {
     #[test]
     fn the_signature_of_a_tag_is_at_its_end() {
         let text = format!("object x\n\nnot {SSH} here\n");
-        let signed = format!("{text}{SSH}\nabc\n");
-        let (before, after) = split(signed.as_bytes()).unwrap();
-        assert_eq!(before, text.as_bytes());
-        assert!(after.starts_with(SSH.as_bytes()));
         assert!(split(text.as_bytes()).is_none());
+        let quotes = format!("{text}{SSH}\nquoted\n");
+        for (text, marker) in [(&text, SSH), (&text, PGP), (&quotes, PGP)] {
+            let signed = format!("{text}{marker}\nabc\n");
+            let (before, after) = split(signed.as_bytes()).unwrap();
+            assert_eq!(before, text.as_bytes());
+            assert!(after.starts_with(marker.as_bytes()));
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 mod faults;
 mod http;
+mod openpgp;
 mod proxy;
 mod push;
 mod refs;
