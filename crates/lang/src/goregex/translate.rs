@@ -19,6 +19,7 @@ pub(super) fn translate(pattern: &str) -> Result<Translated, GoRegexError> {
         groups: Vec::new(),
         heaviest: 0,
         atom: None,
+        atom_end: 0,
         repeated_from: None,
     };
     t.run()?;
@@ -44,6 +45,8 @@ struct Translator<'p> {
     heaviest: u32,
     /// The same for what a repetition would apply to; `None` where there is nothing to repeat.
     atom: Option<u32>,
+    /// Where that ends in `out`: flags may follow it, as in `a(?i)+`.
+    atom_end: usize,
     /// Where the repetition directly before this place began.
     repeated_from: Option<usize>,
 }
@@ -107,6 +110,7 @@ impl<'p> Translator<'p> {
         self.out.push_str(translated);
         self.at += length;
         self.atom = Some(1);
+        self.atom_end = self.out.len();
         self.repeated_from = None;
     }
 
@@ -167,10 +171,11 @@ impl<'p> Translator<'p> {
         {
             return Err(self.error("invalid repeat count", operator));
         }
-        let Some(inner) = self.atom else {
-            return Err(self.error("missing argument to repetition operator", operator));
-        };
         let lazy = rest[length..].starts_with('?');
+        let Some(inner) = self.atom else {
+            let fragment = &rest[..length + usize::from(lazy)];
+            return Err(self.error("missing argument to repetition operator", fragment));
+        };
         let end = self.at + length + usize::from(lazy);
         if let Some(start) = self.repeated_from {
             let fragment = &self.pattern[start..end];
@@ -187,8 +192,9 @@ impl<'p> Translator<'p> {
                 weight
             }
         };
-        self.out.push_str(operator);
-        self.out.push_str(if lazy { "?" } else { "" });
+        let written = &rest[..length + usize::from(lazy)];
+        self.out.insert_str(self.atom_end, written);
+        self.atom_end += written.len();
         self.repeated_from = Some(self.at);
         self.at = end;
         self.atom = Some(weight);
@@ -288,6 +294,7 @@ impl<'p> Translator<'p> {
         self.out.push(')');
         self.at += 1;
         self.atom = Some(self.heaviest);
+        self.atom_end = self.out.len();
         self.heaviest = self.heaviest.max(group.heaviest);
         self.repeated_from = None;
         Ok(())
