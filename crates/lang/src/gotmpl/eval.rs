@@ -132,7 +132,7 @@ impl Run<'_> {
         }
         args.extend(last);
         let read: usize = args.iter().map(Value::size).sum();
-        self.meter.work(1 + read / 64).at(line)?;
+        self.meter.bytes(read).at(line)?;
         let mut call = Call {
             args,
             meter: &mut self.meter,

@@ -7,16 +7,16 @@ use super::limits::{Bounded, MAX_DEPTH, MAX_OUTPUT, Meter};
 use super::value::Value;
 use super::{At, Template, TemplateError, format};
 
-/// Renders a template.
-pub(super) fn run(template: &Template, data: &Value) -> Result<String, TemplateError> {
+/// Renders a template; also says how many work units that took.
+pub(super) fn run(template: &Template, data: &Value) -> (Result<String, TemplateError>, usize) {
     let mut run = Run {
         template,
         out: Bounded::new(MAX_OUTPUT),
         meter: Meter::new(),
         depth: 0,
     };
-    run.nodes(&template.main, data, &mut Frame::new(data))?;
-    Ok(run.out.text)
+    let result = run.nodes(&template.main, data, &mut Frame::new(data));
+    (result.map(|_| run.out.text), run.meter.spent())
 }
 
 /// The state of one run.
@@ -138,7 +138,7 @@ impl Run<'_> {
             )
         })?;
         let written = self.out.text.len() - before;
-        self.meter.work(1 + written / 64).at(line.max(1))
+        self.meter.bytes(written).at(line.max(1))
     }
 
     fn branches(

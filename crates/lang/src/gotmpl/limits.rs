@@ -20,9 +20,14 @@ pub const MAX_DEPTH: usize = 100;
 /// Deepest nesting of lists and maps that functions may build.
 pub const MAX_VALUE_DEPTH: usize = 50;
 
-/// Work units: a node, a field, an iteration, or 64 bytes that a function reads. A message over
-/// 5,000 changes needs about 100,000; unoptimized, a unit takes about a microsecond.
+/// Work units: a node, a field, an iteration, or [`BYTES_PER_STEP`] bytes that are read or written.
+/// A message over 5,000 changes needs about 100,000. What a unit takes is bounded whatever the
+/// function is, so that this bounds the time, too: `cargo run --release -p flux-lang --example
+/// template_bombs` prints what templates take that use all of it.
 pub const MAX_WORK: usize = 400_000;
+
+/// Bytes that are read or written for one work unit: functions look at each character.
+pub const BYTES_PER_STEP: usize = 16;
 
 /// Bytes that all the strings and lists a template builds may take together.
 pub const MAX_MEMORY: usize = 4 * 1024 * 1024;
@@ -30,12 +35,9 @@ pub const MAX_MEMORY: usize = 4 * 1024 * 1024;
 /// Different regular expressions in one run: compiling is by far the dearest thing to ask for.
 pub const MAX_PATTERNS: usize = 8;
 
-/// Largest compiled regular expression, in bytes. At worst, searching takes a step for each state
-/// and byte of text, and a state takes some 40 bytes.
-pub const MAX_PATTERN_SIZE: usize = 32 * 1024;
-
-/// Work units for each byte that a regular expression searches: see [`MAX_PATTERN_SIZE`].
-pub const SEARCH_WORK: usize = 8;
+/// Sizes of compiled regular expressions that are told apart, in bytes; larger ones are refused.
+/// Searching takes at worst a step for each state and byte of text, and a state takes some 40 bytes.
+pub const PATTERN_SIZES: [usize; 3] = [2 * 1024, 8 * 1024, 32 * 1024];
 
 /// Widest `printf` field. Go answers `%!(BADWIDTH)` from a million on.
 pub const MAX_WIDTH: usize = 10_000;
@@ -45,7 +47,14 @@ pub const MAX_WIDTH: usize = 10_000;
 pub(super) struct Meter {
     work: usize,
     memory: usize,
-    patterns: BTreeMap<String, GoRegex>,
+    patterns: BTreeMap<String, Pattern>,
+}
+
+/// A regular expression, and the work units for each byte that it searches.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub(super) regex: GoRegex,
+    pub(super) cost: usize,
 }
 
 impl Meter {
@@ -57,20 +66,41 @@ impl Meter {
         }
     }
 
+    /// Work units that were spent.
+    pub(super) const fn spent(&self) -> usize {
+        MAX_WORK - self.work
+    }
+
     /// A regular expression, compiled once in a run.
-    pub(super) fn pattern(&mut self, pattern: &str) -> Result<GoRegex, String> {
-        if let Some(regex) = self.patterns.get(pattern) {
-            return Ok(regex.clone());
+    pub(super) fn pattern(&mut self, pattern: &str) -> Result<Pattern, String> {
+        if let Some(known) = self.patterns.get(pattern) {
+            return Ok(known.clone());
         }
         if self.patterns.len() == MAX_PATTERNS {
             return Err(format!(
                 "the template uses more than {MAX_PATTERNS} regular expressions"
             ));
         }
-        let regex = GoRegex::compile_within(pattern, MAX_PATTERN_SIZE)
-            .map_err(|error| error.to_string())?;
-        self.patterns.insert(pattern.to_owned(), regex.clone());
-        Ok(regex)
+        let mut compiled = Err(String::new());
+        for size in PATTERN_SIZES {
+            compiled = GoRegex::compile_within(pattern, size)
+                .map(|regex| Pattern {
+                    regex,
+                    cost: size / 1024,
+                })
+                .map_err(|error| error.to_string());
+            if compiled.is_ok() {
+                break;
+            }
+        }
+        let compiled = compiled?;
+        self.patterns.insert(pattern.to_owned(), compiled.clone());
+        Ok(compiled)
+    }
+
+    /// Spends work for bytes that are read or written.
+    pub(super) fn bytes(&mut self, count: usize) -> Result<(), String> {
+        self.work(1 + count / BYTES_PER_STEP)
     }
 
     /// Bytes that may still be built.

@@ -8,35 +8,39 @@
 //! Go's own: `and or not eq ne lt le gt ge len index slice print printf println html js urlquery`.
 //! `call` is refused, as no value is a function.
 //!
-//! Of [sprig](https://masterminds.github.io/sprig/), what depends on nothing but its arguments and
-//! is of use in a commit message:
+//! Of [sprig](https://masterminds.github.io/sprig/) 3.3, what Flux has of it (its hermetic set) as
+//! far as it depends on nothing but its arguments:
 //! - texts: `upper lower title untitle trim trimAll trimSuffix trimPrefix replace contains
 //!   hasPrefix hasSuffix quote squote cat join split splitList toString toStrings trunc abbrev
-//!   substr indent nindent nospace repeat plural initials swapcase splitn wrap wrapWith base dir ext
-//!   clean isAbs regexMatch regexFind regexFindAll regexSplit regexReplaceAll
-//!   regexReplaceAllLiteral regexQuoteMeta`
+//!   abbrevboth substr indent nindent nospace repeat plural initials swapcase camelcase snakecase
+//!   kebabcase splitn wrap wrapWith base dir ext clean isAbs osBase osDir osExt osClean osIsAbs
+//!   regexMatch regexFind regexFindAll regexSplit regexReplaceAll regexReplaceAllLiteral
+//!   regexQuoteMeta urlParse urlJoin hello`
 //! - lists: `list tuple first last rest initial append push prepend concat reverse uniq compact
 //!   without has sortAlpha until untilStep seq chunk all any`
 //! - dictionaries: `dict get hasKey keys values pick omit pluck merge mergeOverwrite dig deepCopy`
-//! - numbers: `add add1 sub mul div mod max biggest min int int64 atoi float64 addf add1f subf mulf
-//!   divf maxf minf ceil floor round`, and `semverCompare`
-//! - types: `kindOf kindIs deepEqual`
-//! - defaults and encodings: `default empty coalesce ternary fail b64enc b64dec sha1sum
-//!   sha256sum sha512sum adler32sum toJson fromJson`
+//! - numbers: `add add1 sub mul div mod max biggest min int int64 atoi float64 toDecimal addf add1f
+//!   subf mulf divf maxf minf ceil floor round duration durationRound`
+//! - types and versions: `typeOf typeIs typeIsLike kindOf kindIs deepEqual semver semverCompare`
+//! - defaults and encodings: `default empty coalesce ternary fail b64enc b64dec b32enc b32dec sha1sum
+//!   sha256sum sha512sum adler32sum toJson toPrettyJson toRawJson fromJson`
 //! - and those whose names begin with `must`.
 //!
-//! Of what sprig calls hermetic these are missing: what depends on chance or the time of day after
-//! all (`shuffle`, `randInt`, `ago`, `genPrivateKey`, ...), passwords and certificates, and the
-//! spelling of names (`camelcase`, `snakecase`, `kebabcase`).
+//! Left out on purpose, [`LEFT_OUT`] says why: `set unset`, what depends on chance, passwords,
+//! certificates and ciphers, and times.
 //!
 //! # Differences
-//! - Values do not change: there is no `set`, and `sortAlpha` leaves its argument alone.
+//! - Values do not change: there is no `set`, and `sortAlpha` leaves its argument alone. A version
+//!   has no `Compare`: no method takes arguments; `semverCompare` does.
 //! - `keys` and `values` are in the order of the keys, not in a random one.
 //! - Strings are Unicode: what is left of a character that Go would cut becomes U+FFFD.
 //! - What sprig hides is an error: text that is not base64, a map that JSON cannot have.
-//! - There are no complex numbers, and `%x` is not for floats.
+//! - There are no complex numbers, and `%x` is not for floats. `duration` takes any integer.
+//! - Types of elements are not known: `typeOf` says `[]interface {}` of every list.
 
 mod ast;
+#[cfg(test)]
+mod bombs;
 mod eval;
 mod exec;
 mod format;
@@ -56,6 +60,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use ast::Node;
+pub use functions::LEFT_OUT;
 pub use value::{List, Map, Struct, Value};
 
 /// A parsed template with the templates that it defines.
@@ -102,7 +107,7 @@ impl Template {
     /// [`TemplateError`] for what Go refuses when it executes (a field that a struct does not
     /// have, a wrong type, an index out of range) and when a limit of [`limits`] is reached.
     pub fn render(&self, data: &Value) -> Result<String, TemplateError> {
-        exec::run(self, data)
+        exec::run(self, data).0
     }
 
     /// Chains of fields that the template reads from its data, such as `.Updated.Images`, sorted.

@@ -1,11 +1,9 @@
 //! What Go answers, and what no template may do.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::limits::{MAX_DEPTH, MAX_OUTPUT};
-use super::{Map, Struct, Template, TemplateError, Value, functions};
+use super::{Map, Struct, Template, TemplateError, Value, bombs, exec, functions};
 
 /// The data that Go rendered the vectors with.
 fn data() -> Value {
@@ -75,106 +73,71 @@ fn as_go() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Renders on a thread with less than half the stack that the runtime's have, in the time allowed.
-fn bounded(text: String) -> Result<String, TemplateError> {
+/// Renders on a thread with less than half the stack that the runtime's have.
+fn on_a_small_stack(text: String) -> Result<String, TemplateError> {
     let thread = std::thread::Builder::new().stack_size(768 * 1024);
     let run = move || {
-        let result = Template::parse(&text).and_then(|template| {
-            let _ = template.roots();
-            template.render(&data())
-        });
-        (result, processor_time())
+        let template = Template::parse(&text)?;
+        let _ = template.roots();
+        template.render(&data())
     };
-    let (result, took) = thread.spawn(run).unwrap().join().unwrap();
-    // Unoptimized; a tenth of it otherwise.
-    assert!(took < Duration::from_secs(2), "took {took:?}");
-    result
-}
-
-/// What the calling thread has had of a processor: on a busy machine less than what went by.
-fn processor_time() -> Duration {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let running = times.split(' ').next().unwrap();
-    Duration::from_nanos(running.parse().unwrap())
+    thread.spawn(run).unwrap().join().unwrap()
 }
 
 #[test]
-fn bombs_end_in_errors() {
-    let nested = |open: &str, close: &str, n: usize| open.repeat(n) + "x" + &close.repeat(n);
-    let doubled =
-        |step: &str| format!("{{{{$x := list 1 2 3}}}}{{{{range 100}}}}{step}{{{{end}}}}");
-    let bombs = [
-        "{{range 1000000000000}}{{end}}".to_owned(),
-        "{{range 1000000}}{{range 1000000}}{{range 1000000}}{{end}}{{end}}{{end}}".to_owned(),
-        "{{range 1000000}}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{{end}}".to_owned(),
-        "{{define \"a\"}}{{template \"a\"}}{{end}}{{template \"a\"}}".to_owned(),
-        "{{define \"a\"}}{{template \"a\" .}}{{template \"a\" .}}{{end}}{{template \"a\"}}"
-            .to_owned(),
-        format!(
-            "{{{{define \"a\"}}}}{}{{{{template \"a\" .X}}}}{}{{{{end}}}}{{{{template \"a\" .}}}}",
-            "{{if true}}".repeat(MAX_DEPTH - 2),
-            "{{end}}".repeat(MAX_DEPTH - 2)
-        ),
-        "{{define \"a\"}}{{range 9}}{{template \"b\"}}{{end}}{{end}}\
-         {{define \"b\"}}{{range 9}}{{template \"a\"}}{{end}}{{end}}{{template \"a\"}}"
-            .to_owned(),
-        nested("{{if true}}", "{{end}}", 2000),
-        nested("{{range 1}}", "{{end}}", 2000),
-        nested("{{block \"a\" 1}}", "{{end}}", 2000),
-        format!("{{{{{}1{}}}}}", "(".repeat(2000), ")".repeat(2000)),
-        "{{repeat 1000000000000 \"x\"}}".to_owned(),
-        "{{repeat 9223372036854775807 .S}}".to_owned(),
-        "{{$x := repeat 1000000 \"x\"}}{{replace \"x\" $x $x}}".to_owned(),
-        "{{$x := repeat 1000000 \"x\"}}{{regexReplaceAll \"x\" $x $x}}".to_owned(),
-        "{{$x := repeat 100000 \"\\n\"}}{{indent 100000 $x}}".to_owned(),
-        "{{until 1000000000}}".to_owned(),
-        "{{untilStep 0 9223372036854775807 1}}".to_owned(),
-        "{{range 99}}{{printf \"%10000d\" 1}}{{end}}".to_owned(),
-        "{{$x := \"x\"}}{{range 100}}{{$x = print $x $x}}{{end}}".to_owned(),
-        "{{$x := \"x\"}}{{range 100}}{{$x = printf \"%q%q\" $x $x}}{{end}}".to_owned(),
-        doubled("{{$x = concat $x $x}}"),
-        doubled("{{$x = list $x $x}}"),
-        doubled("{{$x = dict \"a\" $x \"b\" $x}}"),
-        "{{$x := list}}{{range 40}}{{$x = list $x $x}}{{end}}{{$x}}".to_owned(),
-        "{{$x := list}}{{range 40}}{{$x = list $x $x}}{{end}}{{toJson $x}}".to_owned(),
-        "{{$x := list}}{{$y := list}}{{range 40}}{{$x = list $x $x}}{{$y = list $y $y}}{{end}}\
-         {{has $x (list $y)}}"
-            .to_owned(),
-        "{{$x := until 2000}}{{uniq $x}}".to_owned(),
-        "{{$x := repeat 100000 \"x\"}}{{range 100000}}{{$y := sha256sum $x}}{{end}}".to_owned(),
-        "{{$x := repeat 100000 \"x\"}}{{regexMatch \"(x+x+)+y\" $x}}".to_owned()
-            + "{{range 100000}}{{$y := regexMatch \"(x+x+)+y\" $x}}{{end}}",
-        "{{range until 100}}{{$y := regexMatch (printf \"a{%d}\" .) \"x\"}}{{end}}".to_owned(),
-        "{{$x := repeat 40000 \"x\"}}{{regexReplaceAll \".*\" $x (repeat 1000000 \"$0\")}}"
-            .to_owned(),
-        "{{trimAll (print (repeat 1000000 \"x\") \"y\") (repeat 1000000 \"y\")}}".to_owned(),
-        format!(
-            "{{{{$x := repeat 1000000 \"x\"}}}}{{{{dict {}}}}}",
-            "$x ".repeat(20_000)
-        ),
-        format!(
-            "{{{{$x := list (repeat 1000000 \"x\")}}}}{{{{toStrings (list {})}}}}",
-            "$x ".repeat(20_000)
-        ),
-        format!(
-            "{{{{$x := repeat 1000000 \"x\"}}}}{{{{cat {}}}}}",
-            "$x ".repeat(20_000)
-        ),
-        format!(
-            "{{{{$x := repeat 1000000 \"x\"}}}}{{{{quote {}}}}}",
-            "$x ".repeat(20_000)
-        ),
-        "{{$t := \"\"}}{{range 100}}{{$t = print $t (sha256sum (print .))}}{{end}}\
-         {{range 99}}{{regexMatch \"[0-7][0-9a-f]{200}[g-z]\" $t}}{{end}}"
-            .to_owned(),
-        "{{regexMatch \"\\\\pL{1000}\" \"x\"}}".to_owned(),
-        "{{regexMatch \"((a{100}){100}){100}\" \"x\"}}".to_owned(),
-        "{{$x := repeat 50000 \"$\"}}{{trimAll $x $x}}".to_owned()
-            + &"{{$y := trimAll $x $x}}".repeat(100),
+fn bombs_end_at_a_limit() {
+    let limits = [
+        "steps",
+        "bytes",
+        "levels",
+        "regular expressions",
+        "too large",
+        "repeat count",
     ];
-    for bomb in bombs {
+    for bomb in bombs::all(MAX_DEPTH) {
         let shown: String = bomb.chars().take(90).collect();
-        assert!(bounded(bomb).is_err(), "{shown}");
+        let error = on_a_small_stack(bomb).unwrap_err().to_string();
+        let by_limit = limits.iter().any(|limit| error.contains(limit));
+        assert!(by_limit, "{shown}: {error}");
+    }
+}
+
+#[test]
+fn work_is_counted() {
+    let x = |count: usize| format!("{{{{$x := repeat {count} \"x\"}}}}");
+    let (thousand, million) = (x(1_000), x(1_000_000));
+    let cases = [
+        ("{{range 100}}{{end}}".to_owned(), 100, 200),
+        // What is read and what is written.
+        (format!("{thousand}{{{{$y := upper $x}}}}"), 62, 80),
+        (format!("{million}{{{{$y := len $x}}}}"), 62_500, 62_600),
+        (format!("{thousand}{{{{$x}}}}"), 62, 80),
+        // A search costs by the size of the expression.
+        (
+            format!("{thousand}{{{{$y := regexMatch \"y\" $x}}}}"),
+            2_000,
+            2_100,
+        ),
+        (
+            format!("{thousand}{{{{$y := regexMatch \"[ab][cd]{{60}}y\" $x}}}}"),
+            8_000,
+            8_100,
+        ),
+        (
+            format!("{thousand}{{{{$y := regexMatch \"[ab][cd]{{300}}y\" $x}}}}"),
+            32_000,
+            32_100,
+        ),
+        (
+            "{{$x := until 100}}{{$y := uniq $x}}".to_owned(),
+            4_950,
+            5_300,
+        ),
+    ];
+    for (text, least, most) in cases {
+        let (result, steps) = exec::run(&Template::parse(&text).unwrap(), &data());
+        assert!(result.is_ok(), "{text}: {result:?}");
+        assert!((least..=most).contains(&steps), "{text}: {steps}");
     }
 }
 
@@ -188,18 +151,18 @@ fn the_deepest_template_fits_the_stack() {
         "{{range 1}}{{with $}}{{if .}}".repeat(levels / 3),
         "{{end}}{{end}}{{end}}".repeat(levels / 3),
     );
-    assert_eq!(bounded(text), Ok(String::new()));
+    assert_eq!(on_a_small_stack(text), Ok(String::new()));
     let parentheses = format!(
         "{{{{{}1{}}}}}",
         "add 1 (".repeat(MAX_DEPTH - 1),
         ")".repeat(MAX_DEPTH - 1)
     );
-    assert_eq!(bounded(parentheses), Ok(MAX_DEPTH.to_string()));
+    assert_eq!(on_a_small_stack(parentheses), Ok(MAX_DEPTH.to_string()));
     let long = format!(
         "{{{{if false}}}}{}{{{{end}}}}",
         "{{else if 0}}".repeat(4000)
     );
-    assert_eq!(bounded(long), Ok(String::new()));
+    assert_eq!(on_a_small_stack(long), Ok(String::new()));
     assert_eq!(
         render(&format!("{{{{repeat {MAX_OUTPUT} \"x\"}}}}"))
             .unwrap()

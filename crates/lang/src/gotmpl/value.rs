@@ -156,6 +156,10 @@ impl Struct {
         found.into_iter().find(|(n, _)| *n == name).map(|(_, v)| v)
     }
 
+    pub(super) const fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
     pub(super) fn fields(&self) -> &[(&'static str, Value)] {
         &self.fields
     }

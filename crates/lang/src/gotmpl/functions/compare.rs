@@ -62,7 +62,7 @@ fn less(call: &mut Call<'_>) -> Result<bool> {
 /// Go's `reflect.DeepEqual`. Lists that share their elements may be exponentially large as trees,
 /// so every comparison costs.
 pub(super) fn deep_equal(a: &Value, b: &Value, meter: &mut Meter) -> Result<bool> {
-    meter.work(1 + a.size().min(b.size()) / 64)?;
+    meter.bytes(a.size().min(b.size()))?;
     match (a, b) {
         (Value::Nil, Value::Nil) => Ok(true),
         (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
@@ -84,9 +84,10 @@ pub(super) fn deep_equal(a: &Value, b: &Value, meter: &mut Meter) -> Result<bool
             all(a.len() == b.len(), pairs, meter)
         }
         (Value::Struct(x), Value::Struct(y)) if a.type_name() == b.type_name() => {
+            let (a_text, b_text) = (x.text(), y.text());
             let (x, y) = (x.fields(), y.fields());
             let pairs = x.iter().zip(y).map(|(x, y)| (&x.1, &y.1));
-            all(x.len() == y.len(), pairs, meter)
+            all(x.len() == y.len() && a_text == b_text, pairs, meter)
         }
         _ => Ok(false),
     }

@@ -1,10 +1,9 @@
-//! More of sprig's dictionaries, and its questions about types.
+//! More of sprig's dictionaries.
 
 use super::super::value::{Map, Value};
-use super::compare::deep_equal;
 use super::{Call, Function, Result, exact, list, variadic};
 
-pub(super) static FUNCTIONS: [Function; 14] = [
+pub(super) static FUNCTIONS: [Function; 10] = [
     variadic("pick", 1, |call| filter(call, true)),
     variadic("omit", 1, |call| filter(call, false)),
     variadic("pluck", 1, |call| {
@@ -19,14 +18,6 @@ pub(super) static FUNCTIONS: [Function; 14] = [
     // Values do not change: the same one is as good as a copy.
     exact("deepCopy", 1, |call| Ok(call.value(0).clone())),
     variadic("dig", 3, dig),
-    exact("kindOf", 1, |call| Ok(kind(call.value(0)).into())),
-    exact("kindIs", 2, |call| {
-        Ok(Value::Bool(call.text(0)? == kind(call.value(1))))
-    }),
-    exact("deepEqual", 2, |call| {
-        let (a, b) = (call.value(0).clone(), call.value(1).clone());
-        deep_equal(&a, &b, call.meter).map(Value::Bool)
-    }),
     variadic("all", 0, |call| {
         Ok(Value::Bool(call.args.iter().all(Value::truth)))
     }),
@@ -38,13 +29,6 @@ pub(super) static FUNCTIONS: [Function; 14] = [
         let chunks = call.list(1)?.chunks(size);
         let chunks = chunks.map(|items| list(items.to_vec()));
         Ok(list(chunks.collect()))
-    }),
-    exact("semverCompare", 2, |call| {
-        let constraint =
-            crate::semver::Constraint::parse(call.text(0)?).map_err(|error| error.to_string())?;
-        let version =
-            crate::semver::Version::parse(call.text(1)?).map_err(|error| error.to_string())?;
-        Ok(Value::Bool(constraint.matches(&version)))
     }),
 ];
 
@@ -113,18 +97,4 @@ fn dig(call: &mut Call<'_>) -> Result {
         }
     }
     Ok(value.clone())
-}
-
-/// Go's kind of a value.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Nil => "invalid",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int",
-        Value::Float(_) => "float64",
-        Value::String(_) => "string",
-        Value::List(_) => "slice",
-        Value::Map(_) => "map",
-        Value::Struct(_) => "struct",
-    }
 }

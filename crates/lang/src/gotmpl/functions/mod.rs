@@ -1,19 +1,25 @@
 //! The functions of templates: Go's own, and those of sprig that depend on nothing but their
 //! arguments and that commit messages have a use for.
 
+mod base32;
 mod compare;
 mod core;
 mod dicts;
+mod durations;
 mod encoding;
 mod escape;
 mod floats;
+mod json;
 mod lists;
 mod maps;
 mod numbers;
 mod regex;
+mod spelling;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod types;
+mod urls;
 mod words;
 
 use std::fmt;
@@ -71,24 +77,29 @@ const fn variadic(name: &'static str, min: usize, run: fn(&mut Call<'_>) -> Resu
 }
 
 /// All functions, by subject.
-static FUNCTIONS: [&[Function]; 12] = [
+static FUNCTIONS: [&[Function]; 17] = [
     &core::FUNCTIONS,
     &compare::FUNCTIONS,
     &dicts::FUNCTIONS,
+    &durations::FUNCTIONS,
     &encoding::FUNCTIONS,
     &escape::FUNCTIONS,
     &floats::FUNCTIONS,
+    &json::FUNCTIONS,
     &lists::FUNCTIONS,
     &maps::FUNCTIONS,
     &numbers::FUNCTIONS,
     &regex::FUNCTIONS,
+    &spelling::FUNCTIONS,
     &strings::FUNCTIONS,
+    &types::FUNCTIONS,
+    &urls::FUNCTIONS,
     &words::FUNCTIONS,
 ];
 
 /// What sprig also has under a name that begins with `must`: there it tells of mistakes, which here
 /// all functions do.
-const MUST: [&str; 24] = [
+const MUST: [&str; 27] = [
     "append",
     "chunk",
     "compact",
@@ -110,10 +121,63 @@ const MUST: [&str; 24] = [
     "regexSplit",
     "rest",
     "reverse",
+    "slice",
     "toJson",
+    "toPrettyJson",
+    "toRawJson",
     "uniq",
     "without",
 ];
+
+/// What Flux has of sprig and we have not, by the reason.
+pub const LEFT_OUT: [(&str, &[&str]); 4] = [
+    (
+        "values do not change here: use dict or merge to make another one",
+        &["set", "unset"],
+    ),
+    (
+        "a message must be the same when a push is tried again, so nothing depends on chance",
+        &["randInt", "shuffle"],
+    ),
+    (
+        "passwords, certificates and ciphers have no place in a commit message",
+        &[
+            "bcrypt",
+            "buildCustomCert",
+            "decryptAES",
+            "derivePassword",
+            "encryptAES",
+            "genCA",
+            "genCAWithKey",
+            "genPrivateKey",
+            "genSelfSignedCert",
+            "genSelfSignedCertWithKey",
+            "genSignedCert",
+            "genSignedCertWithKey",
+            "htpasswd",
+        ],
+    ),
+    (
+        "no data of a message is a time, and a commit has its own",
+        &[
+            "ago",
+            "mustDateModify",
+            "mustToDate",
+            "must_date_modify",
+            "toDate",
+            "unixEpoch",
+        ],
+    ),
+];
+
+/// Why there is no function of this name.
+fn missing(name: &str) -> String {
+    let reason = LEFT_OUT.iter().find(|(_, names)| names.contains(&name));
+    match reason {
+        Some((reason, _)) => format!("function {name:?} not defined: {reason}"),
+        None => format!("function {name:?} not defined"),
+    }
+}
 
 /// The function of this name.
 pub(super) fn find(name: &str) -> Result<&'static Function> {
@@ -128,7 +192,7 @@ pub(super) fn find(name: &str) -> Result<&'static Function> {
     let name = plain.copied().unwrap_or(name);
     let mut all = FUNCTIONS.iter().flat_map(|group| group.iter());
     all.find(|function| function.name == name)
-        .ok_or_else(|| format!("function {name:?} not defined"))
+        .ok_or_else(|| missing(name))
 }
 
 /// The names of all functions.
@@ -233,7 +297,7 @@ impl Call<'_> {
     fn keep(&mut self, value: &Value) -> Result<String> {
         let text = self.print(value)?;
         self.meter.memory(text.len())?;
-        self.meter.work(1 + text.len() / 64)?;
+        self.meter.bytes(text.len())?;
         Ok(text)
     }
 }

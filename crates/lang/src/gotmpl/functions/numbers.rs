@@ -5,7 +5,7 @@ use super::super::literal;
 use super::super::value::Value;
 use super::{Call, Function, Result, exact, list, variadic};
 
-pub(super) static FUNCTIONS: [Function; 14] = [
+pub(super) static FUNCTIONS: [Function; 15] = [
     variadic("add", 0, |call| Ok(fold(&call.args, 0, i64::wrapping_add))),
     exact("add1", 1, |call| {
         Ok(Value::Int(to_int(call.value(0)).wrapping_add(1)))
@@ -31,6 +31,12 @@ pub(super) static FUNCTIONS: [Function; 14] = [
     exact("int64", 1, |call| Ok(Value::Int(to_int(call.value(0))))),
     exact("atoi", 1, |call| {
         Ok(Value::Int(call.text(0)?.parse().unwrap_or(0)))
+    }),
+    exact("toDecimal", 1, |call| {
+        // Of a number in octal notation.
+        let value = call.value(0).clone();
+        let digits = call.keep(&value)?;
+        Ok(Value::Int(i64::from_str_radix(&digits, 8).unwrap_or(0)))
     }),
     exact("until", 1, |call| {
         let stop = call.int(0)?;

@@ -1,6 +1,6 @@
 //! Sprig's regular expressions, in Go's syntax.
 
-use super::super::limits::{SEARCH_WORK, out_of_memory};
+use super::super::limits::{Pattern, out_of_memory};
 use super::super::value::Value;
 use super::{Call, Function, Result, exact, list};
 use crate::goregex::GoRegex;
@@ -59,7 +59,8 @@ fn limit(call: &Call<'_>) -> Result<usize> {
 /// The first argument as an expression that may search the second.
 fn compile(call: &mut Call<'_>) -> Result<GoRegex> {
     let length = call.text(1)?.len();
-    call.meter.work(length.saturating_mul(SEARCH_WORK))?;
     let pattern = call.text(0)?.to_owned();
-    call.meter.pattern(&pattern)
+    let Pattern { regex, cost } = call.meter.pattern(&pattern)?;
+    call.meter.work(length.saturating_mul(cost))?;
+    Ok(regex)
 }

@@ -7,7 +7,7 @@ use super::super::value::{Map, Value};
 use super::core::cut;
 use super::{Call, Function, Result, exact, list, variadic};
 
-pub(super) static FUNCTIONS: [Function; 30] = [
+pub(super) static FUNCTIONS: [Function; 33] = [
     exact("upper", 1, |call| Ok(call.text(0)?.to_uppercase().into())),
     exact("lower", 1, |call| Ok(call.text(0)?.to_lowercase().into())),
     exact("title", 1, |call| Ok(title(call.text(0)?).into())),
@@ -51,6 +51,7 @@ pub(super) static FUNCTIONS: [Function; 30] = [
     exact("toString", 1, |call| Ok(call.printed(0)?.into())),
     exact("trunc", 2, trunc),
     exact("abbrev", 2, abbrev),
+    exact("abbrevboth", 3, abbrevboth),
     exact("substr", 3, substr),
     exact("indent", 2, |call| indent(call, "")),
     exact("nindent", 2, |call| indent(call, "\n")),
@@ -73,18 +74,16 @@ pub(super) static FUNCTIONS: [Function; 30] = [
         Ok(call.text(at)?.into())
     }),
     exact("base", 1, |call| Ok(base(call.text(0)?).into())),
-    exact("ext", 1, |call| {
-        let name = call.text(0)?.rsplit('/').next().unwrap_or_default();
-        let dot = name.rfind('.').unwrap_or(name.len());
-        Ok(name.get(dot..).unwrap_or_default().into())
-    }),
+    exact("ext", 1, ext),
+    exact("osExt", 1, ext),
+    exact("osBase", 1, |call| Ok(base(call.text(0)?).into())),
     exact("fail", 1, |call| Err(call.text(0)?.to_owned())),
 ];
 
 fn trim_all(call: &mut Call<'_>) -> Result {
     // Each character of the text is looked for in the whole set.
     let cost = call.text(0)?.len().saturating_mul(call.text(1)?.len());
-    call.meter.work(cost / 64)?;
+    call.meter.bytes(cost)?;
     let (set, text) = (call.text(0)?, call.text(1)?);
     Ok(text.trim_matches(|c| set.contains(c)).into())
 }
@@ -145,6 +144,27 @@ fn abbrev(call: &mut Call<'_>) -> Result {
         Ok(width @ 4..) if text.len() > width => format!("{}...", cut(text, 0..width - 3)).into(),
         _ => text.into(),
     })
+}
+
+/// At most `right` bytes around the place `left`, with dots for what is missing on either side.
+fn abbrevboth(call: &mut Call<'_>) -> Result {
+    const DOTS: usize = 3;
+    let (left, right, text) = (call.int(0)?, call.int(1)?, call.text(2)?);
+    let length = text.len();
+    let width = usize::try_from(right).unwrap_or(0);
+    if width < 4 || left > 0 && width < 7 || length <= width {
+        return Ok(text.into());
+    }
+    let kept = width - DOTS;
+    let from = usize::try_from(left).unwrap_or(0).min(length - kept);
+    Ok(if from <= 4 {
+        format!("{}...", cut(text, 0..kept))
+    } else if from + kept >= length {
+        format!("...{}", cut(text, length - kept..length))
+    } else {
+        format!("...{}...", cut(text, from..from + kept - DOTS))
+    }
+    .into())
 }
 
 fn substr(call: &mut Call<'_>) -> Result {
@@ -211,6 +231,12 @@ fn untitle(text: &str) -> String {
         }
     }
     out
+}
+
+fn ext(call: &mut Call<'_>) -> Result {
+    let name = call.text(0)?.rsplit('/').next().unwrap_or_default();
+    let dot = name.rfind('.').unwrap_or(name.len());
+    Ok(name.get(dot..).unwrap_or_default().into())
 }
 
 /// Go's `path.Base`: the last element of a path.

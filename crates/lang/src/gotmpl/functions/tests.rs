@@ -89,3 +89,41 @@ fn sprig_beyond_the_vectors() {
     assert!(render("{{mustfirst (list 1)}}").is_err());
     assert!(render("{{mustUpper \"a\"}}").is_err());
 }
+
+/// The names of `HermeticTxtFuncMap` in sprig 3.3.0, those that Flux gives to templates.
+const HERMETIC: &str = "\
+    abbrev abbrevboth add add1 add1f addf adler32sum ago all any append atoi b32dec b32enc \
+    b64dec b64enc base bcrypt biggest buildCustomCert camelcase cat ceil chunk clean coalesce \
+    compact concat contains decryptAES deepCopy deepEqual default derivePassword dict dig dir \
+    div divf duration durationRound empty encryptAES ext fail first float64 floor fromJson \
+    genCA genCAWithKey genPrivateKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert \
+    genSignedCertWithKey get has hasKey hasPrefix hasSuffix hello htpasswd indent initial \
+    initials int int64 isAbs join kebabcase keys kindIs kindOf last list lower max maxf merge \
+    mergeOverwrite min minf mod mul mulf mustAppend mustChunk mustCompact mustDateModify \
+    mustDeepCopy mustFirst mustFromJson mustHas mustInitial mustLast mustMerge \
+    mustMergeOverwrite mustPrepend mustPush mustRegexFind mustRegexFindAll mustRegexMatch \
+    mustRegexReplaceAll mustRegexReplaceAllLiteral mustRegexSplit mustRest mustReverse \
+    mustSlice mustToDate mustToJson mustToPrettyJson mustToRawJson mustUniq mustWithout \
+    must_date_modify nindent nospace omit osBase osClean osDir osExt osIsAbs pick pluck plural \
+    prepend push quote randInt regexFind regexFindAll regexMatch regexQuoteMeta \
+    regexReplaceAll regexReplaceAllLiteral regexSplit repeat replace rest reverse round semver \
+    semverCompare seq set sha1sum sha256sum sha512sum shuffle slice snakecase sortAlpha split \
+    splitList splitn squote sub subf substr swapcase ternary title toDate toDecimal toJson \
+    toPrettyJson toRawJson toString toStrings trim trimAll trimPrefix trimSuffix trimall trunc \
+    tuple typeIs typeIsLike typeOf uniq unixEpoch unset until untilStep untitle upper urlJoin \
+    urlParse values without wrap wrapWith";
+
+#[test]
+fn every_function_is_there_or_left_out_for_a_reason() {
+    for name in HERMETIC.split_whitespace() {
+        let left_out = super::LEFT_OUT
+            .iter()
+            .any(|(_, names)| names.contains(&name));
+        assert_eq!(super::find(name).is_ok(), !left_out, "{name}");
+    }
+    let error = render("{{shuffle .S}}").unwrap_err().to_string();
+    assert!(
+        error.starts_with("line 1: function \"shuffle\" not defined: a message"),
+        "{error}"
+    );
+}

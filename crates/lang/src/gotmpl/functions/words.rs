@@ -3,7 +3,7 @@
 use super::super::value::{Map, Value};
 use super::{Call, Function, Result, exact};
 
-pub(super) static FUNCTIONS: [Function; 8] = [
+pub(super) static FUNCTIONS: [Function; 11] = [
     exact("initials", 1, |call| {
         let words = call.text(0)?.split_whitespace();
         let initials: String = words.filter_map(|word| word.chars().next()).collect();
@@ -40,16 +40,23 @@ pub(super) static FUNCTIONS: [Function; 8] = [
         let (width, newline, text) = (call.int(0)?, call.text(1)?, call.text(2)?);
         wrap(call, text, width, newline, true)
     }),
-    exact("isAbs", 1, |call| {
-        Ok(Value::Bool(call.text(0)?.starts_with('/')))
-    }),
+    exact("isAbs", 1, is_abs),
+    exact("osIsAbs", 1, is_abs),
     exact("clean", 1, |call| Ok(clean(call.text(0)?).into())),
-    exact("dir", 1, |call| {
-        let path = call.text(0)?;
-        let end = path.rfind('/').map_or(0, |at| at + 1);
-        Ok(clean(path.get(..end).unwrap_or_default()).into())
-    }),
+    exact("osClean", 1, |call| Ok(clean(call.text(0)?).into())),
+    exact("dir", 1, dir),
+    exact("osDir", 1, dir),
 ];
+
+fn is_abs(call: &mut Call<'_>) -> Result {
+    Ok(Value::Bool(call.text(0)?.starts_with('/')))
+}
+
+fn dir(call: &mut Call<'_>) -> Result {
+    let path = call.text(0)?;
+    let end = path.rfind('/').map_or(0, |at| at + 1);
+    Ok(clean(path.get(..end).unwrap_or_default()).into())
+}
 
 /// Breaks a text into lines of at most `width` characters, at spaces; longer words are broken only
 /// if `hard`. Line ends that are there count as characters.
