@@ -11,8 +11,8 @@ use crate::kind::Kind;
 use crate::secret::Secret;
 use crate::subject::Subject;
 
-/// Kind, namespace, name.
-type Id = (String, String, String);
+/// Objects by kind, namespace and name: who asks has texts, and shall not have to copy them.
+type Shelves = BTreeMap<String, BTreeMap<String, BTreeMap<String, Arc<Value>>>>;
 
 /// Which kinds are known completely, so that what is not among the objects does not exist.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ enum Complete {
 /// Facts from a set of objects.
 #[derive(Clone, Debug)]
 pub struct Objects {
-    objects: BTreeMap<Id, Arc<Value>>,
+    objects: Shelves,
     index: HashMap<(Kind, Key), Vec<Arc<Value>>>,
     complete: Complete,
     files: bool,
@@ -57,12 +57,16 @@ impl Objects {
     }
 
     fn new(objects: impl IntoIterator<Item = Arc<Value>>, complete: Complete, files: bool) -> Self {
-        let objects: BTreeMap<Id, Arc<Value>> = objects
-            .into_iter()
-            .map(|object| (id(&object), object))
-            .collect();
+        let mut shelves = Shelves::new();
+        for object in objects {
+            let (kind, namespace, name) = id(&object);
+            let shelf = shelves.entry(kind.to_owned()).or_default();
+            let shelf = shelf.entry(namespace.to_owned()).or_default();
+            shelf.insert(name.to_owned(), object);
+        }
         let mut index: HashMap<(Kind, Key), Vec<Arc<Value>>> = HashMap::new();
-        for object in objects.values() {
+        let all = shelves.values().flat_map(BTreeMap::values);
+        for object in all.flat_map(BTreeMap::values) {
             let Some(kind) = Kind::of(object).or_else(|| bare_kind(object)) else {
                 continue;
             };
@@ -74,7 +78,7 @@ impl Objects {
             }
         }
         Self {
-            objects,
+            objects: shelves,
             index,
             complete,
             files,
@@ -92,11 +96,18 @@ impl Objects {
     }
 
     /// Namespaces and names of all objects of a kind.
-    pub fn names<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.objects
-            .keys()
-            .filter(move |(found, ..)| found == kind)
-            .map(|(_, namespace, name)| (namespace.as_str(), name.as_str()))
+    pub fn names<'a>(&'a self, kind: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let namespaces = self.objects.get(kind).into_iter().flatten();
+        namespaces.flat_map(|(namespace, objects)| {
+            let names = objects.keys();
+            names.map(|name| (namespace.as_str(), name.as_str()))
+        })
+    }
+
+    /// Names of the objects of a kind in a namespace.
+    pub fn names_in<'a>(&'a self, kind: &str, namespace: &str) -> impl Iterator<Item = &'a str> {
+        let objects = self.objects.get(kind).and_then(|all| all.get(namespace));
+        objects.into_iter().flatten().map(|(name, _)| name.as_str())
     }
 
     fn missing<T>(&self, kind: &str) -> Fact<T> {
@@ -113,8 +124,7 @@ impl Objects {
     }
 
     fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
-        self.objects
-            .get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
+        self.objects.get(kind)?.get(namespace)?.get(name)
     }
 
     fn fact(&self, kind: &str, namespace: &str, name: &str) -> Fact<&Arc<Value>> {
@@ -132,7 +142,8 @@ fn bare_kind(object: &Value) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
-fn id(object: &Value) -> Id {
+/// Kind, namespace and name.
+fn id(object: &Value) -> (&str, &str, &str) {
     let subject = Subject::new(object);
     let kind = object.get("kind").and_then(Value::as_str);
     let kind = kind.unwrap_or_default();
@@ -151,20 +162,16 @@ fn id(object: &Value) -> Id {
         "IngressClass" | "Namespace" => "",
         _ => subject.namespace(),
     };
-    (
-        kind.to_owned(),
-        namespace.to_owned(),
-        subject.name().to_owned(),
-    )
+    (kind, namespace, subject.name())
 }
 
 impl Facts for Objects {
     fn ingress_classes(&self) -> Fact<Vec<IngressClass>> {
-        let classes: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|((kind, ..), _)| kind == "IngressClass")
-            .map(|(_, object)| ingress_class(object))
+        let classes = self.objects.get("IngressClass").into_iter();
+        let classes = classes.flat_map(BTreeMap::values);
+        let classes: Vec<_> = classes
+            .flat_map(BTreeMap::values)
+            .map(|object| ingress_class(object))
             .collect();
         if classes.is_empty() && self.missing::<()>("IngressClass") == Fact::Unknown {
             Fact::Unknown

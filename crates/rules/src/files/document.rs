@@ -1,14 +1,15 @@
 //! The objects of a file: the rules for objects, their schema, and what kubectl would stumble over.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flux_lang::yaml::{Document, YamlError};
+use flux_lang::yaml::YamlError;
 use serde_json::Value;
 
 use super::schema::{self, Remedy};
-use super::{At, Fix, Found, Parsed, Scene, kustomize};
+use super::{At, Document, Fix, Found, Parsed, Scene, kustomize};
 use crate::finding::{Severity, dotted};
 use crate::kind::Kind;
 use crate::review;
@@ -55,13 +56,17 @@ pub(super) fn unreadable(text: &str, error: &YamlError) -> Found {
     }
 }
 
-/// The objects of documents, those of lists among them, each with its pointer.
-pub(super) fn objects(documents: &[Document]) -> impl Iterator<Item = (usize, Arc<Value>)> {
-    documents.iter().enumerate().flat_map(|(index, document)| {
-        parts(&document.value)
-            .into_iter()
-            .filter(|(_, object)| object.get("kind").is_some())
-            .map(move |(_, object)| (index, Arc::new(object.clone())))
+/// The objects of documents, those of lists among them.
+pub(super) fn objects(documents: &[Document]) -> impl Iterator<Item = Arc<Value>> {
+    documents.iter().flat_map(|document| {
+        let all = parts(&document.value).into_iter().map(|(prefix, object)| {
+            if prefix.is_empty() {
+                Arc::clone(&document.value)
+            } else {
+                Arc::new(object.clone())
+            }
+        });
+        all.filter(|object| object.get("kind").is_some())
     })
 }
 
@@ -97,16 +102,16 @@ pub(super) fn twins(
     parsed: &[Parsed<'_>],
     patches: &BTreeSet<String>,
 ) -> BTreeMap<(String, usize), String> {
-    let mut seen: BTreeMap<(String, String, String), String> = BTreeMap::new();
+    let mut seen: HashMap<(&str, &str, String), (&str, usize)> = HashMap::new();
     let mut twins = BTreeMap::new();
     for parsed in parsed {
-        let path = kustomize::normal(&parsed.file.path);
-        if patches.contains(&path) {
+        if patches.contains(&parsed.path) {
             continue;
         }
-        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let directory = parsed.path.rsplit_once('/');
+        let directory = directory.map_or("", |(directory, _)| directory);
         for (index, document) in parsed.documents.iter().enumerate() {
-            let object = &document.value;
+            let object = &*document.value;
             let text = |key: &str| object.get(key).and_then(Value::as_str);
             let (Some(version), Some(_)) = (text("apiVersion"), text("kind")) else {
                 continue;
@@ -117,12 +122,15 @@ pub(super) fn twins(
                 continue;
             }
             let group = version.split_once('/').map_or("", |(group, _)| group);
-            let key = (directory.to_owned(), group.to_owned(), name(object));
-            let place = format!("{}:{}", parsed.file.path, document.line);
-            if let Some(first) = seen.get(&key) {
-                twins.insert((parsed.file.path.clone(), index), first.clone());
-            } else {
-                seen.insert(key, place);
+            let key = (directory, group, name(object));
+            match seen.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert((&parsed.file.path, document.line));
+                }
+                Entry::Occupied(first) => {
+                    let (file, line) = first.get();
+                    twins.insert((parsed.file.path.clone(), index), format!("{file}:{line}"));
+                }
             }
         }
     }
@@ -153,7 +161,8 @@ pub(super) fn check(
             fix: Fix::None,
         });
     }
-    if let Some(first) = scene.twins.get(&(parsed.file.path.clone(), index)) {
+    let twin = || scene.twins.get(&(parsed.file.path.clone(), index));
+    if let Some(first) = (!scene.twins.is_empty()).then(twin).flatten() {
         found.push(Found {
             rule: "FL07",
             severity: Severity::Warning,
@@ -221,7 +230,7 @@ fn part(
     };
     let mut misfits = Vec::new();
     if let Some(schema) = schema::of(version, kind) {
-        schema.check(value, "", &mut misfits);
+        schema.check(value, &mut misfits);
     }
     for misfit in misfits {
         // A rule says it better, or fills the field in and says so.

@@ -1,6 +1,5 @@
 //! What kustomize's own files say about the files beside them.
 
-use flux_lang::yaml::Document;
 use serde_json::Value;
 
 /// The names under which kustomize looks for its file.
@@ -29,7 +28,7 @@ pub(super) fn normal(path: &str) -> String {
 
 /// The files that a kustomization lists as patches, transformers and other parts of objects. They
 /// are not objects as they stand.
-pub(super) fn patches(path: &str, documents: &[Document]) -> Vec<String> {
+pub(super) fn patches<'v>(path: &str, documents: impl Iterator<Item = &'v Value>) -> Vec<String> {
     if !is_reserved(path) {
         return Vec::new();
     }
@@ -38,7 +37,6 @@ pub(super) fn patches(path: &str, documents: &[Document]) -> Vec<String> {
     for document in documents {
         let list = |key: &str| {
             document
-                .value
                 .get(key)
                 .and_then(Value::as_array)
                 .into_iter()
@@ -82,16 +80,17 @@ mod tests {
     fn listed_parts_are_found_relative_to_the_file() {
         let text = "resources: [app.yaml]\npatches:\n- path: ../patches/a.yaml\n- patch: |\n    x\npatchesStrategicMerge:\n- b.yaml\nconfigMapGenerator:\n- files: [x=values.yaml]\n";
         let documents = yaml::read(text).expect("YAML");
+        let patches = |path: &str| super::patches(path, documents.iter().map(|d| &d.value));
         assert_eq!(
-            patches("apps/foo/kustomization.yaml", &documents),
+            patches("apps/foo/kustomization.yaml"),
             [
                 "apps/patches/a.yaml",
                 "apps/foo/b.yaml",
                 "apps/foo/values.yaml"
             ]
         );
-        assert_eq!(patches("kustomization.yaml", &documents)[1], "b.yaml");
-        assert!(patches("app.yaml", &documents).is_empty());
+        assert_eq!(patches("kustomization.yaml")[1], "b.yaml");
+        assert!(patches("app.yaml").is_empty());
     }
 
     #[test]

@@ -64,27 +64,28 @@ pub(super) fn check(text: &str, scene: &Scene) -> Vec<Found> {
 /// A policy that nobody defines: only a note while none is defined at all, since all of them may
 /// be in the cluster.
 fn unknown(namespace: &str, name: &str, scene: &Scene) -> (Severity, String) {
-    let known: Vec<(&str, &str)> = scene.objects.names(POLICY).collect();
     let here = if scene.context.facts().is_files() {
         "in none of these files"
     } else {
         "neither in these files nor in the cluster"
     };
-    let wanted = format!("{namespace}:{name}");
-    let candidates: Vec<String> = known
-        .iter()
-        .map(|(namespace, name)| format!("{namespace}:{name}"))
-        .collect();
-    let elsewhere = known.iter().find(|(_, other)| *other == name);
-    let hint = match (
-        elsewhere,
-        nearest(&wanted, candidates.iter().map(String::as_str)),
-    ) {
-        (Some((other, _)), _) => format!(" Did you mean {other}:{name}?"),
-        (None, Some(near)) => format!(" Did you mean {near}?"),
-        (None, None) => String::new(),
+    let elsewhere = scene
+        .objects
+        .names(POLICY)
+        .find(|(_, other)| *other == name);
+    let hint = match elsewhere {
+        Some((other, _)) => format!(" Did you mean {other}:{name}?"),
+        None => {
+            let wanted = format!("{namespace}:{name}");
+            let beside = scene.objects.names_in(POLICY, namespace);
+            let beside: Vec<_> = beside.map(|name| format!("{namespace}:{name}")).collect();
+            nearest(&wanted, beside.iter().map(String::as_str))
+                .map(|near| format!(" Did you mean {near}?"))
+                .unwrap_or_default()
+        }
     };
-    let severity = if known.is_empty() && scene.context.facts().is_files() {
+    let none = scene.objects.names(POLICY).next().is_none();
+    let severity = if none && scene.context.facts().is_files() {
         Severity::Note
     } else {
         Severity::Warning

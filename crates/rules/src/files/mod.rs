@@ -93,13 +93,15 @@ pub fn lint(files: &[File], surroundings: &Surroundings) -> Vec<Located> {
     let parsed = parallel(files, Parsed::read);
     let patches: BTreeSet<String> = parsed
         .iter()
-        .flat_map(|parsed| kustomize::patches(&parsed.file.path, &parsed.documents))
+        .flat_map(|parsed| {
+            let values = parsed.documents.iter().map(|document| &*document.value);
+            kustomize::patches(&parsed.path, values)
+        })
         .collect();
     let mine = parsed
         .iter()
-        .filter(|parsed| !patches.contains(&kustomize::normal(&parsed.file.path)))
-        .flat_map(|parsed| document::objects(&parsed.documents))
-        .map(|(_, object)| object);
+        .filter(|parsed| !patches.contains(&parsed.path))
+        .flat_map(|parsed| document::objects(&parsed.documents));
     let objects = Arc::new(match &surroundings.cluster {
         None => Objects::of_files(mine),
         Some(cluster) => Objects::of_cluster(
@@ -153,13 +155,32 @@ pub fn fixed(text: &str, findings: &[&Located]) -> Option<String> {
 /// A file after reading.
 struct Parsed<'f> {
     file: &'f File,
+    /// Its name in one form.
+    path: String,
     /// Not to be looked at, as a whole.
     skipped: bool,
-    documents: Vec<yaml::Document>,
+    documents: Vec<Document>,
     /// What keeps the text from being read, or does not belong into it.
     problems: Vec<Found>,
     /// The text without what a shell left behind; the same positions as in the file.
     clean: Option<String>,
+}
+
+/// A document of a file. Its value is part of the context of all others, too.
+struct Document {
+    value: Arc<Value>,
+    line: usize,
+    repeated: Vec<yaml::Repeated>,
+}
+
+impl From<yaml::Document> for Document {
+    fn from(document: yaml::Document) -> Self {
+        Self {
+            value: Arc::new(document.value),
+            line: document.line,
+            repeated: document.repeated,
+        }
+    }
 }
 
 /// What all files share.
@@ -214,6 +235,7 @@ impl<'f> Parsed<'f> {
     fn read(file: &'f File) -> Self {
         let mut parsed = Self {
             file,
+            path: kustomize::normal(&file.path),
             skipped: document::is_generated(&file.text),
             documents: Vec::new(),
             problems: Vec::new(),
@@ -224,7 +246,9 @@ impl<'f> Parsed<'f> {
         }
         (parsed.problems, parsed.clean) = residue::find(&file.text);
         match yaml::read(parsed.text()) {
-            Ok(documents) => parsed.documents = documents,
+            Ok(documents) => {
+                parsed.documents = documents.into_iter().map(Document::from).collect();
+            }
             Err(error) => parsed
                 .problems
                 .push(document::unreadable(&file.text, &error)),
@@ -241,9 +265,7 @@ fn look(parsed: &Parsed<'_>, scene: &Scene) -> Vec<Located> {
     if parsed.skipped {
         return Vec::new();
     }
-    let whole = !scene
-        .patches
-        .contains(&kustomize::normal(&parsed.file.path));
+    let whole = !scene.patches.contains(&parsed.path);
     let mut found = parsed.problems.clone();
     for (index, document) in parsed.documents.iter().enumerate() {
         document::check(parsed, index, document, whole, scene, &mut found);

@@ -57,6 +57,27 @@ pub(super) enum Remedy {
     Write(String),
 }
 
+/// Where a value stands: written down only when there is something to say about it.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    Root,
+    Field(&'a At<'a>, &'a str),
+    Item(&'a At<'a>, usize),
+}
+
+impl At<'_> {
+    fn pointer(self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(above, key) => {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                format!("{}/{key}", above.pointer())
+            }
+            Self::Item(above, index) => format!("{}/{index}", above.pointer()),
+        }
+    }
+}
+
 impl Node {
     fn new(type_: Type) -> Self {
         Self {
@@ -120,13 +141,17 @@ impl Node {
         }
     }
 
-    /// Everything below `pointer` that does not fit.
-    pub(super) fn check(&self, value: &Value, pointer: &str, found: &mut Vec<Misfit>) {
+    /// Everything that does not fit.
+    pub(super) fn check(&self, value: &Value, found: &mut Vec<Misfit>) {
+        self.check_at(value, At::Root, found);
+    }
+
+    fn check_at(&self, value: &Value, at: At<'_>, found: &mut Vec<Misfit>) {
         let fits = match (self.type_, value) {
             // The API server drops a null.
             (_, Value::Null) | (Type::Any, _) => return,
             (Type::Text, Value::String(text)) => {
-                self.word(text, pointer, found);
+                self.word(text, at, found);
                 return;
             }
             (Type::Whole, Value::Number(number)) => !number.is_f64(),
@@ -134,17 +159,17 @@ impl Node {
             (Type::List, Value::Array(items)) => {
                 if let Some(each) = &self.each {
                     for (index, item) in items.iter().enumerate() {
-                        each.check(item, &format!("{pointer}/{index}"), found);
+                        each.check_at(item, At::Item(&at, index), found);
                     }
                 }
                 true
             }
             (Type::Map, Value::Object(map)) => {
                 for (key, value) in map {
-                    self.field(key, value, pointer, found);
+                    self.field(key, value, at, found);
                 }
                 for name in self.required.iter().filter(|name| !map.contains_key(*name)) {
-                    let missing = format!("{pointer}/{name}");
+                    let missing = At::Field(&at, name).pointer();
                     found.push(Misfit {
                         rule: "FL10",
                         certain: true,
@@ -161,15 +186,16 @@ impl Node {
             _ => false,
         };
         if !fits {
-            found.push(self.mistyped(value, pointer));
+            found.push(self.mistyped(value, at.pointer()));
         }
     }
 
-    fn word(&self, text: &str, pointer: &str, found: &mut Vec<Misfit>) {
+    fn word(&self, text: &str, at: At<'_>, found: &mut Vec<Misfit>) {
         let known = self.words.iter().any(|word| word == text);
         if self.words.is_empty() || known || text.contains("${") {
             return;
         }
+        let pointer = at.pointer();
         let near = nearest(text, self.words.iter().map(String::as_str));
         let instead = near.map_or_else(
             || format!("One of: {}.", first_of(&self.words, 8)),
@@ -178,24 +204,25 @@ impl Node {
         found.push(Misfit {
             rule: "FL11",
             certain: true,
-            pointer: pointer.to_owned(),
             at_key: false,
             message: format!(
                 "{} {} is not a word for it. {instead}",
-                dotted(pointer),
+                dotted(&pointer),
                 quote(text)
             ),
+            pointer,
             remedy: near.map_or(Remedy::None, |near| Remedy::Write(near.to_owned())),
         });
     }
 
-    fn field(&self, key: &str, value: &Value, pointer: &str, found: &mut Vec<Misfit>) {
-        let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+    fn field(&self, key: &str, value: &Value, at: At<'_>, found: &mut Vec<Misfit>) {
+        let below = At::Field(&at, key);
         if let Some(node) = self.fields.get(key) {
-            node.check(value, &below, found);
+            node.check_at(value, below, found);
         } else if let Some(each) = &self.each {
-            each.check(value, &below, found);
+            each.check_at(value, below, found);
         } else if !self.open {
+            let below = below.pointer();
             let free = |name: &&str| value.is_null() || !name.is_empty();
             let names = self.fields.keys().map(String::as_str).filter(free);
             let near = nearest(key, names);
@@ -218,7 +245,7 @@ impl Node {
         }
     }
 
-    fn mistyped(&self, value: &Value, pointer: &str) -> Misfit {
+    fn mistyped(&self, value: &Value, pointer: String) -> Misfit {
         let is = match value {
             Value::Bool(value) => format!("a boolean: {value}"),
             Value::Number(number) => format!("a number: {number}"),
@@ -251,9 +278,12 @@ impl Node {
         Misfit {
             rule: "FL03",
             certain: true,
-            pointer: pointer.to_owned(),
             at_key: false,
-            message: format!("{} must be {wanted}, but is {is}.{advice}", dotted(pointer)),
+            message: format!(
+                "{} must be {wanted}, but is {is}.{advice}",
+                dotted(&pointer)
+            ),
+            pointer,
             remedy,
         }
     }
@@ -261,17 +291,22 @@ impl Node {
 
 /// The schema of an object, if there is one.
 pub(super) fn of(api_version: &str, kind: &str) -> Option<&'static Node> {
-    static SCHEMAS: OnceLock<HashMap<(String, String), Node>> = OnceLock::new();
+    static SCHEMAS: OnceLock<HashMap<String, HashMap<String, Node>>> = OnceLock::new();
     if !(api_version.contains(".toolkit.fluxcd.io/") || api_version == "networking.k8s.io/v1") {
         return None;
     }
-    SCHEMAS
-        .get_or_init(all)
-        .get(&(api_version.to_owned(), kind.to_owned()))
+    SCHEMAS.get_or_init(all).get(api_version)?.get(kind)
 }
 
-fn all() -> HashMap<(String, String), Node> {
-    let mut schemas = HashMap::new();
+/// All schemas, by version and kind.
+fn all() -> HashMap<String, HashMap<String, Node>> {
+    let mut schemas: HashMap<String, HashMap<String, Node>> = HashMap::new();
+    let mut add = |version: String, kind: String, node: Node| {
+        schemas
+            .entry(version)
+            .or_default()
+            .insert(kind, with_metadata(node));
+    };
     for definition in flux_api::crd::all() {
         let spec = definition.spec;
         for version in spec.versions {
@@ -280,13 +315,13 @@ fn all() -> HashMap<(String, String), Node> {
                 continue;
             };
             let api_version = format!("{}/{}", spec.group, version.name);
-            let node = with_metadata(Node::read(&schema));
-            schemas.insert((api_version, spec.names.kind.clone()), node);
+            add(api_version, spec.names.kind.clone(), Node::read(&schema));
         }
     }
-    schemas.insert(
-        ("networking.k8s.io/v1".to_owned(), "Ingress".to_owned()),
-        with_metadata(ingress()),
+    add(
+        "networking.k8s.io/v1".to_owned(),
+        "Ingress".to_owned(),
+        ingress(),
     );
     schemas
 }
@@ -381,7 +416,7 @@ mod tests {
         let mut found = Vec::new();
         of(&text("apiVersion"), &text("kind"))
             .expect("a schema")
-            .check(object, "", &mut found);
+            .check(object, &mut found);
         found
             .into_iter()
             .map(|misfit| format!("{} {}", misfit.rule, misfit.message))
