@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::facts::{Facts, Nothing};
 use crate::finding::Severity;
 
@@ -13,12 +15,30 @@ pub struct Context {
     /// What the administrator declared.
     pub settings: Settings,
     facts: Arc<dyn Facts>,
+    preview: Option<Arc<Preview>>,
 }
 
 impl Context {
     /// A context with these declarations and facts.
     pub fn new(settings: Settings, facts: Arc<dyn Facts>) -> Self {
-        Self { settings, facts }
+        Self {
+            settings,
+            facts,
+            preview: None,
+        }
+    }
+
+    /// The same context with what the operator says about the policy under review.
+    #[must_use]
+    pub fn with_preview(mut self, preview: Preview) -> Self {
+        self.preview = Some(Arc::new(preview));
+        self
+    }
+
+    /// What the operator says about the policy under review, if anybody asked it.
+    #[must_use]
+    pub(crate) fn preview(&self) -> Option<&Preview> {
+        self.preview.as_deref()
     }
 
     /// How much a clash with another object matters: files may be meant for several clusters, so
@@ -52,6 +72,20 @@ impl fmt::Debug for Context {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// What an ImagePolicy selects now, out of all tags that the operator knows. This is the body of
+/// its answer, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// How many tags there are.
+    pub total: usize,
+    /// The tag that is selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Why none is, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// What nobody can see in the cluster's objects, and its administrator may declare.

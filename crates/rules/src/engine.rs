@@ -43,6 +43,7 @@ pub(crate) fn review_with(
         .map(|ids| ids.split(',').map(str::trim).collect())
         .unwrap_or_default();
 
+    let _forget = Forget;
     let mut review = Review::default();
     for rule in crate::rules().filter(|rule| rule.concerns(kind)) {
         let before = review.findings.len();
@@ -69,6 +70,15 @@ pub(crate) fn review_with(
         .findings
         .sort_by_key(|finding| Reverse(finding.severity));
     review
+}
+
+/// Lets go of what rules keep for each other while they look at one object.
+struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        crate::rules::forget_pattern();
+    }
 }
 
 /// Downgrades errors that the old object has in the same words. Messages name the offending

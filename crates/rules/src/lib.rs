@@ -35,7 +35,7 @@ mod subject;
 mod text;
 
 pub use catalogue::{explain, markdown};
-pub use context::{Context, IngressNginx, Release, ReleaseError, Settings};
+pub use context::{Context, IngressNginx, Preview, Release, ReleaseError, Settings};
 pub use engine::{SKIP_ANNOTATION, review};
 pub use facts::{Fact, Facts, IngressClass, LISTED, Other, ServicePort, Tags};
 pub use finding::{Default, Finding, Review, Severity};

@@ -11,8 +11,6 @@ use std::time::Duration;
 use cel::{Context as Scope, Program};
 use serde_json::Value;
 
-/// Longest expression, in bytes.
-const MAX_LENGTH: usize = 16 << 10;
 /// Most values in the objects that an expression sees.
 const MAX_VALUES: usize = 50_000;
 /// Most steps of nested macros: some 0.4 µs each.
@@ -48,10 +46,7 @@ impl Expression {
     /// [`CelError::Parse`].
     pub fn parse(text: &str) -> Result<Self, CelError> {
         let wrong = |why: String| CelError::Parse(text.chars().take(200).collect(), why);
-        if text.len() > MAX_LENGTH {
-            return Err(wrong(format!("it is longer than {MAX_LENGTH} bytes")));
-        }
-        let program = Program::compile(text).map_err(|error| wrong(error.to_string()))?;
+        let program = flux_lang::cel::parse(text).map_err(|error| wrong(error.to_string()))?;
         Ok(Self {
             text: text.into(),
             program: Arc::new(program),

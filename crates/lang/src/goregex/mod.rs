@@ -22,6 +22,10 @@ pub struct GoRegex {
     names: Vec<Option<String>>,
 }
 
+/// What is said about patterns that Go takes and this engine does not.
+const TOO_LARGE: &str = "expression too large";
+const TOO_DEEP: &str = "expression nests too deeply or cannot be compiled here";
+
 /// Why a pattern is not a Go regular expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoRegexError {
@@ -33,6 +37,14 @@ pub struct GoRegexError {
     pub position: usize,
     /// What to write instead, where that is known.
     pub hint: Option<&'static str>,
+}
+
+impl GoRegexError {
+    /// Whether the pattern exceeds a limit of this engine: Go may well take it.
+    #[must_use]
+    pub fn is_limit(&self) -> bool {
+        [TOO_LARGE, TOO_DEEP].contains(&self.message.as_str())
+    }
 }
 
 impl fmt::Display for GoRegexError {
@@ -75,8 +87,8 @@ impl GoRegex {
             .build();
         let regex = built.map_err(|error| GoRegexError {
             message: match error {
-                regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
-                _ => "expression nests too deeply or cannot be compiled here".to_owned(),
+                regex::Error::CompiledTooBig(_) => TOO_LARGE.to_owned(),
+                _ => TOO_DEEP.to_owned(),
             },
             fragment: pattern.to_owned(),
             position: 0,
@@ -173,6 +185,12 @@ impl GoRegex {
             }
         }
         (out.len() <= limit).then_some(())
+    }
+
+    /// The pattern in the syntax of the `regex` crate.
+    #[must_use]
+    pub fn translated(&self) -> &str {
+        self.regex.as_str()
     }
 
     /// Name of each group, by number; `None` where it has none. Group 0 is the whole match.

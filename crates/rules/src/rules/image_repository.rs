@@ -292,7 +292,10 @@ fn exclusions(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
         let Some(expression) = judgeable(entry) else {
             continue;
         };
-        if let Err(error) = GoRegex::compile(expression) {
+        // A limit of ours is no mistake.
+        if let Err(error) = GoRegex::compile(expression)
+            && !error.is_limit()
+        {
             report.error(
                 &format!("{EXCLUSIONS}/{index}"),
                 format!(

@@ -12,6 +12,7 @@ mod source_ref;
 
 use crate::rule::Rule;
 
+pub(crate) use image_policy::pattern::forget as forget_pattern;
 pub(crate) use ingress::view as ingress_view;
 
 /// All rules in the order of the catalogue.
@@ -25,6 +26,7 @@ pub(crate) static GROUPS: &[&[Rule]] = &[
     image_repository::RULES,
     image_access::RULES,
     image_policy::choice::RULES,
+    image_policy::versions::RULES,
     image_policy::filter::RULES,
     image_policy::keys::RULES,
     image_policy::preview::RULES,

@@ -10,7 +10,7 @@ use crate::subject::Subject;
 use crate::text::{listing, quote};
 
 const POLICY: &str = "/spec/policy";
-const RANGE: &str = "/spec/policy/semver/range";
+pub(super) const RANGE: &str = "/spec/policy/semver/range";
 
 /// In the order in which the controller looks.
 const CHOICES: [&str; 3] = ["semver", "alphabetical", "numerical"];

@@ -1,7 +1,5 @@
 //! `spec.filterTags`: a pattern and what is extracted with it.
 
-use flux_lang::goregex::GoRegex;
-
 use crate::context::Context;
 use crate::finding::Severity;
 use crate::kind::Kind;
@@ -9,7 +7,7 @@ use crate::rule::{Example, Report, Rule};
 use crate::subject::Subject;
 use crate::text::{listing, quote, regex_error};
 
-use super::pattern::{EXTRACT, Filter, PATTERN};
+use super::pattern::{EXTRACT, Filter, PATTERN, failure};
 
 const FILTER: &str = "/spec/filterTags";
 
@@ -29,6 +27,24 @@ pub(crate) const RULES: &[Rule] = &[
         ],
         check: unreadable,
         ..Rule::of(Kind::ImagePolicy, Severity::Error)
+    },
+    Rule {
+        id: "IP11",
+        title: "pattern that is too large",
+        reason: "Patterns of Go are read as Go reads them, within limits: this one may work with Flux and does not with this operator.",
+        examples: &[
+            Example::bad(
+                r"spec: {policy: {alphabetical: {}}, filterTags: {pattern: '^\pL{1000}$'}}",
+                &[
+                    "spec.filterTags.pattern: expression too large to be compiled here, or checked. Repeat less in it: a tag has at most 128 characters.",
+                ],
+            ),
+            Example::good(
+                r"spec: {policy: {alphabetical: {}}, filterTags: {pattern: '^\Qv1.\E\d+$'}}",
+            ),
+        ],
+        check: too_large,
+        ..Rule::of(Kind::ImagePolicy, Severity::Warning)
     },
     Rule {
         id: "IP12",
@@ -116,16 +132,25 @@ pub(crate) const RULES: &[Rule] = &[
 ];
 
 fn unreadable(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
-    let Some(pattern) = subject.text(PATTERN) else {
-        return;
-    };
-    if let Err(error) = GoRegex::compile(pattern) {
+    let error = subject.text(PATTERN).and_then(failure);
+    if let Some(error) = error.filter(|error| !error.is_limit()) {
         report.error(
             PATTERN,
             format!(
                 "spec.filterTags.pattern is not a regular expression of Go (RE2): {}",
                 regex_error(&error)
             ),
+        );
+    }
+}
+
+fn too_large(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    let error = subject.text(PATTERN).and_then(failure);
+    if error.is_some_and(|error| error.is_limit()) {
+        report.warning(
+            PATTERN,
+            "spec.filterTags.pattern: expression too large to be compiled here, or checked. \
+             Repeat less in it: a tag has at most 128 characters.",
         );
     }
 }

@@ -203,10 +203,7 @@ fn not_a_number(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
     let Some(filter) = numerical(subject) else {
         return;
     };
-    let mut keys = filter
-        .samples()
-        .into_iter()
-        .filter_map(|tag| filter.key(&tag));
+    let mut keys = filter.samples().iter().filter_map(|tag| filter.key(tag));
     let bad = keys.find(|key| gonumber::parse(key).is_none());
     // An unknown group also yields no number, and has a rule of its own.
     if let Some(key) = bad.filter(|_| filter.regex.unknown_groups(filter.extract).is_empty()) {
@@ -239,7 +236,7 @@ fn not_anchored(subject: Subject<'_>, context: &Context, report: &mut Report<'_>
         .present()
         .map(|tags| tags.known)
         .unwrap_or_default();
-    let made_up = filter.samples().into_iter().map(|sample| {
+    let made_up = filter.samples().iter().map(|sample| {
         format!(
             "{}{sample}{}",
             if start { "" } else { "x" },

@@ -8,5 +8,6 @@ pub(super) mod choice;
 pub(super) mod digest;
 pub(super) mod filter;
 pub(super) mod keys;
-mod pattern;
+pub(super) mod pattern;
 pub(super) mod preview;
+pub(super) mod versions;

@@ -4,7 +4,11 @@
 //! and run through the same engine that selects: whatever they show is proven, what they do not
 //! show is not claimed.
 
-use flux_lang::goregex::GoRegex;
+use std::cell::{OnceCell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
+
+use flux_lang::goregex::{GoRegex, GoRegexError};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
@@ -20,8 +24,71 @@ const LONGEST_TAG: usize = 128;
 pub(super) struct Filter<'a> {
     pub(super) pattern: &'a str,
     pub(super) extract: &'a str,
-    pub(super) regex: GoRegex,
+    pub(super) regex: Rc<Compiled>,
+}
+
+/// A pattern after the work that is the same for all rules.
+pub(super) struct Compiled {
+    regex: GoRegex,
     structure: Option<Hir>,
+    samples: OnceCell<Vec<String>>,
+}
+
+impl Deref for Compiled {
+    type Target = GoRegex;
+
+    fn deref(&self) -> &GoRegex {
+        &self.regex
+    }
+}
+
+impl Compiled {
+    fn new(pattern: &str) -> Option<Self> {
+        let regex = GoRegex::compile(pattern).ok()?;
+        let structure = ParserBuilder::new()
+            .utf8(false)
+            .build()
+            .parse(regex.translated())
+            .ok();
+        Some(Self {
+            regex,
+            structure,
+            samples: OnceCell::new(),
+        })
+    }
+}
+
+thread_local! {
+    /// The pattern that was compiled last: rules look at one object after the other, and compiling
+    /// costs more than everything else that they do.
+    static LAST: RefCell<Option<(String, Option<Rc<Compiled>>)>> = const { RefCell::new(None) };
+}
+
+/// Forgets the pattern of an object: the compiled form may be large, and the next object has
+/// another one.
+pub(crate) fn forget() {
+    LAST.set(None);
+}
+
+/// What is wrong with a pattern.
+pub(super) fn failure(pattern: &str) -> Option<GoRegexError> {
+    match compiled(pattern) {
+        Some(_) => None,
+        None => GoRegex::compile(pattern).err(),
+    }
+}
+
+fn compiled(pattern: &str) -> Option<Rc<Compiled>> {
+    LAST.with_borrow_mut(|last| {
+        if let Some((known, compiled)) = last
+            && known == pattern
+        {
+            return compiled.clone();
+        }
+        let compiled = Compiled::new(pattern).map(Rc::new);
+        *last = Some((pattern.to_owned(), compiled.clone()));
+        compiled
+    })
 }
 
 impl<'a> Filter<'a> {
@@ -35,18 +102,10 @@ impl<'a> Filter<'a> {
         } else {
             ""
         };
-        let regex = GoRegex::compile(pattern).ok()?;
-        let structure = ParserBuilder::new()
-            .unicode(false)
-            .utf8(false)
-            .build()
-            .parse(pattern)
-            .ok();
         Some(Self {
             pattern,
             extract,
-            regex,
-            structure,
+            regex: compiled(pattern)?,
         })
     }
 
@@ -61,20 +120,23 @@ impl<'a> Filter<'a> {
 
     /// Whether every match begins at the first and ends at the last character of a tag.
     pub(super) fn anchors(&self) -> (bool, bool) {
-        self.structure.as_ref().map_or((true, true), |structure| {
-            let properties = structure.properties();
-            let open_end = self.pattern.trim_end_matches(')');
-            let anything = open_end.ends_with(".*") || open_end.ends_with(".+");
-            (
-                properties.look_set_prefix().contains(Look::Start),
-                anything || properties.look_set_suffix().contains(Look::End),
-            )
-        })
+        self.regex
+            .structure
+            .as_ref()
+            .map_or((true, true), |structure| {
+                let properties = structure.properties();
+                let open_end = self.pattern.trim_end_matches(')');
+                let anything = open_end.ends_with(".*") || open_end.ends_with(".+");
+                (
+                    properties.look_set_prefix().contains(Look::Start),
+                    anything || properties.look_set_suffix().contains(Look::End),
+                )
+            })
     }
 
     /// The tag, if the pattern is one from end to end and matches no other.
     pub(super) fn only_tag(&self) -> Option<String> {
-        let HirKind::Concat(nodes) = self.structure.as_ref()?.kind() else {
+        let HirKind::Concat(nodes) = self.regex.structure.as_ref()?.kind() else {
             return None;
         };
         match nodes.iter().map(Hir::kind).collect::<Vec<_>>().as_slice() {
@@ -88,8 +150,12 @@ impl<'a> Filter<'a> {
     }
 
     /// Tags that the filter lets through, made up from its structure.
-    pub(super) fn samples(&self) -> Vec<String> {
-        let Some(structure) = &self.structure else {
+    pub(super) fn samples(&self) -> &[String] {
+        self.regex.samples.get_or_init(|| self.make_samples())
+    }
+
+    fn make_samples(&self) -> Vec<String> {
+        let Some(structure) = &self.regex.structure else {
             return Vec::new();
         };
         let mut samples = Vec::new();
@@ -103,7 +169,7 @@ impl<'a> Filter<'a> {
                         last_branch,
                     };
                     let made = taste.write(structure, &mut sample).is_some();
-                    if made && self.regex.is_match(&sample) && !samples.contains(&sample) {
+                    if made && !samples.contains(&sample) && self.regex.is_match(&sample) {
                         samples.push(sample);
                     }
                 }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use flux_api::ImagePolicySpec;
 use flux_image::policy::Selector;
 use flux_lang::gonumber;
+use flux_lang::semver::Version;
 use serde::Deserialize as _;
 
 use crate::context::Context;
@@ -49,10 +50,8 @@ pub(crate) const RULES: &[Rule] = &[
             )
             .given(AGNHOST),
             Example::bad(
-                r"spec: {imageRepositoryRef: {name: agnhost}, policy: {semver: {range: '>=1.0.0'}}}",
-                &[
-                    r#"This policy matches no tag (sample: 10 of 27 scanned tags), e.g. not "2.9": semver needs MAJOR.MINOR.PATCH."#,
-                ],
+                r"spec: {imageRepositoryRef: {name: agnhost}, policy: {alphabetical: {order: asc}}, filterTags: {pattern: '^v'}}",
+                &[r#"This policy matches no tag (sample: 10 of 27 scanned tags), e.g. not "2.9"."#],
             )
             .given(AGNHOST),
             Example::bad(
@@ -126,13 +125,26 @@ fn missing(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
     }
 }
 
+/// How much of a repository an answer is from.
+pub(super) fn basis(tags: &Tags) -> String {
+    let (known, total) = (tags.known.len(), tags.total);
+    if known < total {
+        format!("sample: {known} of {total} scanned tags")
+    } else {
+        whole(total)
+    }
+}
+
+fn whole(total: usize) -> String {
+    format!("all {total} scanned tags")
+}
+
 fn preview(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
-    let Some(tags) = tags(subject, context)
-        .present()
-        .filter(|tags| !tags.known.is_empty())
-    else {
+    let known = tags(subject, context).present();
+    let known = known.filter(|tags| !tags.known.is_empty());
+    if known.is_none() && context.preview().is_none() {
         return;
-    };
+    }
     // What cannot be read or judged is another rule's business.
     let Some(spec) = subject
         .get(SPEC)
@@ -140,50 +152,41 @@ fn preview(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
     else {
         return;
     };
-    let filtered = subject.has("/spec/filterTags");
     let filter = Filter::of(subject);
-    if filtered && filter.is_none() {
+    if subject.has("/spec/filterTags") && filter.is_none() {
         return;
     }
     let Ok(selector) = Selector::new(&spec) else {
         return;
-    };
-    let (known, total) = (tags.known.len(), tags.total);
-    let sample = known < total;
-    let basis = if sample {
-        format!("sample: {known} of {total} scanned tags")
-    } else {
-        format!("all {total} scanned tags")
     };
     let key = |tag: &str| {
         filter
             .as_ref()
             .map_or_else(|| Some(tag.to_owned()), |f| f.key(tag))
     };
-
-    if let Ok(selection) = selector.select(tags.known.iter().map(String::as_str)) {
-        let selected = selection.tag;
-        match newer(subject, selected, &tags.known, &key) {
-            Some((newer, why)) => report.warning(
+    let names = known.as_ref().map_or(&[][..], |tags| &tags.known);
+    if let Some(preview) = context.preview() {
+        let basis = whole(preview.total);
+        match (&preview.tag, &preview.failure) {
+            (Some(tag), _) => selected(tag, newer(subject, tag, names, &key), &basis, report),
+            (None, Some(failure)) if preview.total > 0 => report.warning(
                 POLICY,
-                format!(
-                    "This policy selects {} and not {} ({basis}): {why}.",
-                    quote(selected),
-                    quote(newer)
-                ),
+                format!("This policy selects nothing ({basis}): {failure}"),
             ),
-            None => {
-                report.note(
-                    POLICY,
-                    format!("This policy selects {} ({basis}).", quote(selected)),
-                );
-            }
+            (None, _) => {}
         }
+        return;
+    }
+    let Some(known) = &known else { return };
+    let basis = basis(known);
+    if let Ok(selection) = selector.select(names.iter().map(String::as_str)) {
+        let newer = newer(subject, selection.tag, names, &key);
+        selected(selection.tag, newer, &basis, report);
         return;
     }
     let unreadable = (chosen(subject) == Some("numerical"))
         .then(|| {
-            tags.known.iter().find_map(|tag| {
+            names.iter().find_map(|tag| {
                 key(tag)
                     .filter(|key| gonumber::parse(key).is_none())
                     .map(|key| (tag, key))
@@ -199,25 +202,43 @@ fn preview(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
                 quote(&key)
             ),
         );
-    } else if let Some(example) = tags.known.first() {
-        let hint = if chosen(subject) == Some("semver") && !filtered {
-            ": semver needs MAJOR.MINOR.PATCH"
-        } else {
-            ""
-        };
+        return;
+    }
+    // That there are no versions at all is told by a rule of its own.
+    let version = |tag: &String| key(tag).is_some_and(|key| Version::parse_tag(&key).is_ok());
+    let no_versions = chosen(subject) == Some("semver") && !names.iter().any(version);
+    if let Some(example) = names.first().filter(|_| !no_versions) {
         // A sample proves nothing about the other tags.
         report.add(
-            if sample {
+            if known.known.len() < known.total {
                 Severity::Note
             } else {
                 Severity::Warning
             },
             POLICY,
             format!(
-                "This policy matches no tag ({basis}), e.g. not {}{hint}.",
+                "This policy matches no tag ({basis}), e.g. not {}.",
                 quote(example)
             ),
         );
+    }
+}
+
+/// Tells the tag that is selected, and the one that people would take for newer.
+fn selected(tag: &str, newer: Option<(&str, String)>, basis: &str, report: &mut Report<'_>) {
+    match newer {
+        Some((newer, why)) => report.warning(
+            POLICY,
+            format!(
+                "This policy selects {} and not {} ({basis}): {why}.",
+                quote(tag),
+                quote(newer)
+            ),
+        ),
+        None => report.note(
+            POLICY,
+            format!("This policy selects {} ({basis}).", quote(tag)),
+        ),
     }
 }
 

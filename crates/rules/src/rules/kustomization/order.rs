@@ -1,12 +1,16 @@
 //! `spec.dependsOn`, health checks and the cluster that is meant.
 
+use flux_lang::cel::{self, CelError};
+
 use crate::context::Context;
-use crate::finding::Severity;
+use crate::finding::{Severity, dotted};
 use crate::kind::Kind;
 use crate::rule::{Example, Report, Rule};
 use crate::subject::{Subject, judgeable};
+use crate::text::quote;
 
 const DEPENDS_ON: &str = "/spec/dependsOn";
+const HEALTH_CHECKS: &str = "/spec/healthCheckExprs";
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {
@@ -25,6 +29,33 @@ pub(crate) const RULES: &[Rule] = &[
             ),
         ],
         check: itself,
+        ..Rule::of(Kind::Kustomization, Severity::Error)
+    },
+    Rule {
+        id: "KS07",
+        title: "expression that cannot be read",
+        reason: "The controller stalls on it before anything is applied.",
+        examples: &[
+            Example::bad(
+                "spec: {interval: 10m, prune: true, wait: true, healthCheckExprs: [{apiVersion: a/v1, kind: B, current: 'status.phase =='}]}",
+                &[
+                    r#"spec.healthCheckExprs[0].current "status.phase ==" is not a CEL expression: it ends too early at line 1, column 16."#,
+                ],
+            ),
+            Example::bad(
+                "spec: {interval: 10m, prune: true, dependsOn: [{name: infra, readyExpr: 'dep.status.ready = true'}]}",
+                &[
+                    r#"spec.dependsOn[0].readyExpr "dep.status.ready = true" is not a CEL expression: token recognition error at: '= ' at line 1, column 18."#,
+                ],
+            ),
+            Example::good(
+                "spec: {interval: 10m, prune: true, wait: true, healthCheckExprs: [{apiVersion: a/v1, kind: B, current: \"status.conditions.exists(e, e.type == 'Ready' && e.status == 'True')\"}]}",
+            ),
+            Example::good(
+                "spec: {interval: 10m, prune: true, dependsOn: [{name: infra, readyExpr: 'dep.status.observedGeneration == dep.metadata.generation'}]}",
+            ),
+        ],
+        check: expressions,
         ..Rule::of(Kind::Kustomization, Severity::Error)
     },
     Rule {
@@ -76,6 +107,46 @@ fn itself(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
                      ever. Remove it."
                 ),
             );
+        }
+    }
+}
+
+fn expressions(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
+    const FIELDS: [(&str, &[&str]); 2] = [
+        (DEPENDS_ON, &["readyExpr"]),
+        (HEALTH_CHECKS, &["current", "inProgress", "failed"]),
+    ];
+    for (list, fields) in FIELDS {
+        for (index, entry) in subject.list(list).iter().enumerate() {
+            for field in fields {
+                let Some(text) = entry.get(field).and_then(judgeable) else {
+                    continue;
+                };
+                // What is empty counts as not set.
+                if text.is_empty() {
+                    continue;
+                }
+                let pointer = format!("{list}/{index}/{field}");
+                match cel::parse(text) {
+                    Ok(_) => {}
+                    Err(error @ CelError::Syntax { .. }) => report.error(
+                        &pointer,
+                        format!(
+                            "{} {} is not a CEL expression: {error}.",
+                            dotted(&pointer),
+                            quote(text)
+                        ),
+                    ),
+                    // Only our own limits, which say nothing about Flux.
+                    Err(error) => report.warning(
+                        &pointer,
+                        format!(
+                            "{} is more than this operator reads: {error}. Make it shorter.",
+                            dotted(&pointer)
+                        ),
+                    ),
+                }
+            }
         }
     }
 }
