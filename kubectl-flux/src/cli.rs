@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Delete resources
     #[command(subcommand)]
     Delete(commands::delete::Delete),
+    /// Show what would change in the cluster
+    #[command(subcommand)]
+    Diff(commands::diff::Diff),
     /// Replace variables in the input by those of the environment
     Envsubst(commands::envsubst::Args),
     /// Show the events of Flux resources
@@ -139,7 +142,8 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
 /// Whether a command was typed whose code 1 is an answer, however wrong the rest is.
 pub(crate) fn answers(args: &[OsString]) -> bool {
     let matches = command().ignore_errors(true).try_get_matches_from_mut(args);
-    matches.is_ok_and(|matches| matches!(matches.subcommand_name(), Some("lint" | "preview")))
+    matches
+        .is_ok_and(|matches| matches!(matches.subcommand_name(), Some("diff" | "lint" | "preview")))
 }
 
 /// The global flags among words that need not make a complete command; used by completion.

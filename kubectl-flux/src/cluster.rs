@@ -1,6 +1,7 @@
 //! The API server, as the commands see it. No other module sends requests.
 
 pub(crate) mod apply;
+mod compare;
 mod config;
 mod errors;
 mod object;

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod diff;
 pub(crate) mod envsubst;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Check(args) => check::run(&args, &context),
         Command::Create(args) => create::run(*args, &context),
         Command::Delete(what) => delete::run(what, &context),
+        Command::Diff(what) => diff::run(&what, &context),
         Command::Envsubst(args) => envsubst::run(&args),
         Command::Events(args) => events::run(&args, &context),
         Command::Explain(args) => explain::run(&args),

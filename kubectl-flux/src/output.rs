@@ -2,6 +2,7 @@
 //!
 //! The symbols and streams are Flux's; scripts separate the two by redirection.
 
+pub(crate) mod color;
 pub(crate) mod human;
 pub(crate) mod manifest;
 pub(crate) mod progress;

@@ -70,7 +70,7 @@ impl Rules {
     }
 
     /// The fields of an object that are ignored.
-    pub(crate) fn paths(&self, gvk: &Gvk, id: &ObjectId, object: &Value) -> Paths {
+    pub fn paths(&self, gvk: &Gvk, id: &ObjectId, object: &Value) -> Paths {
         let matching = self.0.iter().filter(|rule| rule.matches(gvk, id, object));
         matching.flat_map(|rule| rule.paths.clone()).collect()
     }
@@ -204,7 +204,7 @@ pub(crate) fn without(object: &Value, paths: &Paths) -> Value {
 }
 
 /// An object as it is applied over a live one.
-pub(crate) fn over(object: &Value, live: &Value, paths: &Paths, manager: &str) -> Value {
+pub fn over(object: &Value, live: &Value, paths: &Paths, manager: &str) -> Value {
     let mut applied = object.clone();
     for place in places(object, paths) {
         let managed = &live["metadata"]["managedFields"];

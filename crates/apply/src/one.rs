@@ -210,7 +210,7 @@ impl Applier {
         let written = self.live.begin(&planned.id);
         let recently = written.is_some_and(|at| at.elapsed() < SAME_SECOND);
         match self.send(planned, &desired, false, terms).await {
-            Err(error) if is_immutable(&error) => {
+            Err(error) if error.is_immutable() => {
                 let force = |seen: &Seen| {
                     terms.options.force || Marks::of(&planned.object).force || seen.marks.force
                 };
@@ -359,23 +359,6 @@ fn labelled<'a>(
     }
 }
 
-/// Whether the refusal says that a field cannot be changed in place. Other validation errors are
-/// not taken for it: deleting an object because its new form is invalid would lose it
-/// (fluxcd/kustomize-controller issue 734).
-fn is_immutable(error: &RequestError) -> bool {
-    match error {
-        RequestError::Api {
-            code: 422, message, ..
-        } => {
-            message.contains("immutable")
-                || message.contains("may not be changed")
-                || message.contains("updates to statefulset spec")
-                || message.contains("is forbidden: pod updates")
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -434,26 +417,5 @@ mod tests {
         ] {
             assert_eq!(is_unchanged(&before, &after, recently), want, "{after:?}");
         }
-    }
-
-    #[test]
-    fn only_immutability_may_lead_to_a_deletion() {
-        let refused = |code, message: &str| RequestError::Api {
-            code,
-            reason: "Invalid".into(),
-            message: message.into(),
-        };
-        assert!(is_immutable(&refused(
-            422,
-            "spec.selector: Invalid value: field is immutable"
-        )));
-        assert!(!is_immutable(&refused(
-            422,
-            "spec.replicas: must be greater than 0"
-        )));
-        assert!(!is_immutable(&refused(
-            403,
-            "field is immutable, says a webhook"
-        )));
     }
 }

@@ -161,7 +161,9 @@ impl Applier {
     }
 }
 
-fn settle_namespace(object: &mut Value, id: &mut ObjectId, resource: &Resource, default: &str) {
+/// Puts an object into `default` where it names no namespace, and takes the namespace away from kinds
+/// that have none.
+pub fn settle_namespace(object: &mut Value, id: &mut ObjectId, resource: &Resource, default: &str) {
     let Some(metadata) = object::metadata_mut(object) else {
         return;
     };

@@ -46,6 +46,23 @@ impl RequestError {
         matches!(self, Self::Api { code: 404, .. })
     }
 
+    /// Whether the refusal says that a field cannot be changed in place. Other validation errors are
+    /// not taken for it: deleting an object because its new form is invalid would lose it
+    /// (fluxcd/kustomize-controller issue 734).
+    pub fn is_immutable(&self) -> bool {
+        match self {
+            Self::Api {
+                code: 422, message, ..
+            } => {
+                message.contains("immutable")
+                    || message.contains("may not be changed")
+                    || message.contains("updates to statefulset spec")
+                    || message.contains("is forbidden: pod updates")
+            }
+            _ => false,
+        }
+    }
+
     /// Short reason for a condition: the API server's own where there is one.
     pub fn reason(&self) -> &str {
         match self {
@@ -124,7 +141,29 @@ pub async fn apply(
     patch(client, uri, "application/apply-patch+yaml", body).await
 }
 
-/// The same for an object that is not there; `None` when it is.
+/// What an apply would make of an object; nothing is changed.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn rehearse(
+    client: &Client,
+    path: &str,
+    manager: &str,
+    object: &Value,
+) -> Result<Value, RequestError> {
+    let request = Request::builder()
+        .method(Method::PATCH)
+        .uri(format!(
+            "{path}?fieldManager={manager}&force=true&dryRun=All"
+        ))
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/apply-patch+yaml")
+        .body(Body::from(serde_json::to_vec(object)?))?;
+    let answer = send(client, request).await?;
+    Ok(serde_json::from_slice(&answer.body)?)
+}
+
+/// The same as [`apply`] for an object that is not there; `None` when it is.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -351,6 +390,26 @@ mod tests {
             ("299 - none", None),
         ] {
             assert_eq!(warning_text(header).as_deref(), want, "{header}");
+        }
+    }
+
+    #[test]
+    fn only_immutability_may_lead_to_a_deletion() {
+        let refused = |code, message: &str| RequestError::Api {
+            code,
+            reason: "Invalid".into(),
+            message: message.into(),
+        };
+        for (code, message, expected) in [
+            (
+                422,
+                "spec.selector: Invalid value: field is immutable",
+                true,
+            ),
+            (422, "spec.replicas: must be greater than 0", false),
+            (403, "field is immutable, says a webhook", false),
+        ] {
+            assert_eq!(refused(code, message).is_immutable(), expected, "{message}");
         }
     }
 }

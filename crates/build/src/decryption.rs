@@ -18,6 +18,18 @@ use crate::{BuildError, Object, manifest};
 /// What stands in the place of a secret that is not shown.
 const MASK: &str = "**SOPS**";
 
+/// Whether a value of a Secret's `data` stands in the place of a secret that is not shown
+/// ([`Decryption::Mask`]).
+pub fn is_mask(value: &str) -> bool {
+    decode(value)
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .is_some_and(|text| text == MASK || text == docker_mask())
+}
+
+fn docker_mask() -> String {
+    json!({ "mask": MASK }).to_string()
+}
+
 /// What is done about encrypted content.
 #[derive(Clone, Debug, Default)]
 pub enum Decryption {
@@ -162,7 +174,7 @@ fn mask_object(object: &mut Value) {
     let is_secret = manifest::text(object, "/kind") == Some("Secret");
     let is_docker = manifest::text(object, "/type") == Some("kubernetes.io/dockerconfigjson");
     let mask = if is_docker {
-        json!({ "mask": MASK }).to_string()
+        docker_mask()
     } else {
         MASK.to_owned()
     };

@@ -44,7 +44,7 @@ use flux_api::kustomize::KustomizationSpec;
 use serde_json::Value;
 use tracing::debug;
 
-pub use decryption::Decryption;
+pub use decryption::{Decryption, is_mask};
 pub use error::BuildError;
 pub use flux_lang::envsubst::Unset;
 pub use sops::{Keys, SopsError};

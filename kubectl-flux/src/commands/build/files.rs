@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use flux_build::Files;
 use flux_lang::gitignore::{IGNORE_FILE, IgnoreList};
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -69,6 +70,34 @@ impl Folder {
             directory: directory.join("/"),
         })
     }
+}
+
+/// The manifests of these kinds in the Git repository around a folder, or in the folder itself where
+/// there is none: with the file that each is in. Files that are no YAML hold none.
+pub(super) fn manifests(folder: &Path, kinds: &[&str]) -> Result<Vec<(String, Value)>, Error> {
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| unreadable(folder, error))?;
+    let root = folder.ancestors().find(|path| path.join(".git").exists());
+    let mut files = Files::new();
+    let mut left = MAX_MIB << 20;
+    collect(root.unwrap_or(&folder), "", &mut files, &mut left)?;
+    let mut found = Vec::new();
+    for (name, content) in files {
+        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let Some(text) = std::str::from_utf8(&content).ok().filter(|_| is_yaml) else {
+            continue;
+        };
+        if !kinds.iter().any(|kind| text.contains(kind)) {
+            continue;
+        }
+        for document in flux_lang::yaml::read(text).unwrap_or_default() {
+            if kinds.iter().any(|kind| document.value["kind"] == *kind) {
+                found.push((name.clone(), document.value));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> Error {

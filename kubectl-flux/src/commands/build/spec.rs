@@ -1,22 +1,17 @@
 //! The Kustomization to build: from a file, from the cluster, or from among built objects.
 
-use std::collections::BTreeMap;
-
 use flux_api::KustomizationSpec;
-use flux_api::kustomize::SubstituteKind;
-use flux_build::Variables;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Scope};
+use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::kind::Kind;
 
 /// A Kustomization.
-pub(super) struct Subject {
-    pub(super) name: String,
-    pub(super) namespace: String,
-    pub(super) spec: KustomizationSpec,
+pub(crate) struct Subject {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) spec: KustomizationSpec,
 }
 
 /// The Kustomization of a file.
@@ -45,7 +40,7 @@ pub(super) fn of_file(file: &str, namespace: &str, name: &str) -> Result<Subject
 }
 
 /// The Kustomization of the cluster.
-pub(super) async fn of_cluster(
+pub(crate) async fn of_cluster(
     cluster: Option<&Cluster>,
     namespace: &str,
     name: &str,
@@ -82,57 +77,4 @@ pub(super) fn of_object(object: &Value, namespace: &str) -> Result<Option<Subjec
 fn decode(spec: Value, name: &str) -> Result<KustomizationSpec, Error> {
     serde_json::from_value(spec)
         .map_err(|error| Error::input(format!("Kustomization {name} is not valid: spec: {error}")))
-}
-
-/// What `substituteFrom` names, as the cluster has it.
-pub(super) async fn variables(
-    cluster: &Cluster,
-    subject: &Subject,
-) -> Result<Vec<Variables>, Error> {
-    let mut found = Vec::new();
-    let references = subject
-        .spec
-        .post_build
-        .iter()
-        .flat_map(|post_build| &post_build.substitute_from);
-    for reference in references {
-        let source = format!("{}/{}", reference.kind, reference.name);
-        let scope = Scope::Namespace(&subject.namespace);
-        let values: Result<Option<BTreeMap<String, String>>, kube::Error> =
-            if reference.kind == SubstituteKind::Secret {
-                let secret = cluster
-                    .typed::<Secret>(scope)
-                    .get_opt(&reference.name)
-                    .await;
-                secret.map(|secret| {
-                    let data = secret?.data.unwrap_or_default();
-                    let texts = data
-                        .into_iter()
-                        .filter_map(|(key, value)| Some((key, String::from_utf8(value.0).ok()?)));
-                    Some(texts.collect())
-                })
-            } else {
-                let map = cluster
-                    .typed::<ConfigMap>(scope)
-                    .get_opt(&reference.name)
-                    .await;
-                map.map(|map| Some(map?.data.unwrap_or_default()))
-            };
-        match values {
-            Ok(Some(values)) => found.push(Variables { source, values }),
-            Ok(None) if reference.optional => {}
-            Ok(None) => {
-                return Err(Error::input(format!(
-                    "substitute from '{source}' error: it does not exist in namespace {}",
-                    subject.namespace
-                )));
-            }
-            Err(error) => {
-                return Err(Error::input(format!(
-                    "substitute from '{source}' error: {error}"
-                )));
-            }
-        }
-    }
-    Ok(found)
 }
