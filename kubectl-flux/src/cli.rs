@@ -14,11 +14,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command as Tree, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use global::{Global, SecretText};
 
 use crate::{commands, output};
+
+/// The word that stands before objects named as `kind/name`; nobody types it.
+pub(crate) const OBJECTS: &str = "objects";
 
 /// Everything that was typed.
 #[derive(Debug, Parser)]
@@ -135,8 +139,28 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Stop> {
     let mut tree = command().bin_name(called_as(args));
     let matches = tree
         .try_get_matches_from_mut(args)
+        .or_else(|error| match with_objects(args, &error) {
+            Some(args) => tree.try_get_matches_from_mut(args),
+            None => Err(error),
+        })
         .map_err(|error| stop(&error, &tree))?;
     Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &tree))
+}
+
+/// `get ks/apps` names no kind as a command: the arguments with the word that says so, if that is
+/// what is wrong with them.
+fn with_objects(args: &[OsString], error: &clap::Error) -> Option<Vec<OsString>> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let at = args.iter().position(|arg| arg == word.as_str())?;
+    let verb = args.get(..at)?.iter().rposition(|arg| arg == "get")?;
+    let mut args = args.to_vec();
+    args.insert(verb + 1, OBJECTS.into());
+    word.contains('/').then_some(args)
 }
 
 /// Whether a command was typed whose code 1 is an answer, however wrong the rest is.

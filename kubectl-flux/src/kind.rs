@@ -2,6 +2,8 @@
 
 use kube::core::{ApiResource, GroupVersionKind};
 
+use crate::error::Error;
+
 /// One of the five kinds that are synchronised, in the order in which `get all` shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -137,9 +139,27 @@ impl Kind {
     }
 }
 
+/// Reads `KIND/NAME` with any of the names of a kind.
+///
+/// # Errors
+/// If it is something else, with the kinds that there are.
+pub(crate) fn object(word: &str) -> Result<(Kind, String), Error> {
+    let parsed = word
+        .split_once('/')
+        .filter(|(_, name)| !name.is_empty())
+        .and_then(|(kind, name)| Some((Kind::from_word(kind)?, name.to_owned())));
+    parsed.ok_or_else(|| {
+        let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        Error::input(format!(
+            "'{word}' is not KIND/NAME with one of the kinds {}",
+            kinds.join(", ")
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::{Kind, object};
 
     #[test]
     fn people_name_kinds_in_several_ways() {
@@ -166,5 +186,20 @@ mod tests {
             Kind::GitRepository.api_version(),
             "source.toolkit.fluxcd.io/v1"
         );
+    }
+
+    #[test]
+    fn objects_are_named_with_their_kind() {
+        assert_eq!(
+            object("ks/apps").unwrap(),
+            (Kind::Kustomization, "apps".to_owned())
+        );
+        for bad in ["apps", "ks/", "deployment/x"] {
+            let error = object(bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("'{bad}' is not KIND/NAME")),
+                "{error}"
+            );
+        }
     }
 }

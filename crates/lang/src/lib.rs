@@ -10,6 +10,7 @@ pub mod giturl;
 pub mod gonumber;
 pub mod goregex;
 pub mod gotmpl;
+pub mod jsonpath;
 pub mod knownhosts;
 pub mod semver;
 pub mod yaml;

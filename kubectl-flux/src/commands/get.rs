@@ -1,5 +1,8 @@
-//! `get`: objects and their state, as tables or as JSON and YAML.
+//! `get`: objects and their state, as tables or in the forms that kubectl has.
 
+mod format;
+mod list;
+mod overview;
 mod rows;
 mod selector;
 mod watch;
@@ -7,14 +10,12 @@ mod watch;
 use clap::Subcommand;
 use flux_api::names;
 use kube::api::DynamicObject;
-use serde_json::{Value, json};
 
-use crate::cluster::{ClusterError, Scope, Selection, View, hint};
+use crate::cluster::{Scope, Selection, View};
 use crate::context::Context;
 use crate::error::Error;
-use crate::kind::Kind;
-use crate::output::table::Table;
-use crate::output::{self, manifest};
+use crate::kind::{self, Kind};
+use format::Format;
 use rows::Style;
 use selector::StatusSelector;
 
@@ -57,30 +58,9 @@ struct Flags {
     /// Go on showing changes as they happen, each with what happened
     #[arg(short = 'w', long, global = true)]
     watch: bool,
-    /// Format: json, yaml, name or wide
-    #[arg(short = 'o', long, global = true, value_name = "FORMAT", value_parser = format)]
+    /// Format: json, yaml, name, wide, jsonpath=TEMPLATE or custom-columns=HEADER:PATH,...
+    #[arg(short = 'o', long, global = true, value_name = "FORMAT", value_parser = Format::parse)]
     output: Option<Format>,
-}
-
-/// Forms of `-o`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Yaml,
-    Name,
-    Wide,
-}
-
-fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "json" => Ok(Format::Json),
-        "yaml" => Ok(Format::Yaml),
-        "name" => Ok(Format::Name),
-        "wide" => Ok(Format::Wide),
-        _ => Err(format!(
-            "format '{text}' not supported, must be one of: json, yaml, name, wide"
-        )),
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +76,9 @@ enum What {
     /// List what is scanned, chosen and updated
     #[command(subcommand, visible_alias = "image")]
     Images(Images),
+    /// List objects by kind/name; the word is left out
+    #[command(name = crate::cli::OBJECTS, hide = true)]
+    Objects(Objects),
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,17 +110,28 @@ impl What {
     ///
     /// # Errors
     /// If it is more than one.
-    fn single(&self) -> Result<(Kind, &[String]), Error> {
-        match self {
-            Self::All(_) | Self::Sources(Sources::All(_)) | Self::Images(Images::All(_)) => Err(
-                Error::input("expected a single resource type, but found all"),
-            ),
-            Self::Sources(Sources::Git(args)) => Ok((Kind::GitRepository, &args.names)),
-            Self::Kustomizations(args) => Ok((Kind::Kustomization, &args.names.names)),
-            Self::Images(Images::Repository(args)) => Ok((Kind::ImageRepository, &args.names)),
-            Self::Images(Images::Policy(args)) => Ok((Kind::ImagePolicy, &args.names)),
-            Self::Images(Images::Update(args)) => Ok((Kind::ImageUpdateAutomation, &args.names)),
-        }
+    fn single(&self) -> Result<(Kind, Vec<String>), Error> {
+        let (kind, names) = match self {
+            Self::All(_) | Self::Sources(Sources::All(_)) | Self::Images(Images::All(_)) => {
+                return Err(Error::input(
+                    "expected a single resource type, but found all",
+                ));
+            }
+            Self::Sources(Sources::Git(args)) => (Kind::GitRepository, &args.names),
+            Self::Kustomizations(args) => (Kind::Kustomization, &args.names.names),
+            Self::Images(Images::Repository(args)) => (Kind::ImageRepository, &args.names),
+            Self::Images(Images::Policy(args)) => (Kind::ImagePolicy, &args.names),
+            Self::Images(Images::Update(args)) => (Kind::ImageUpdateAutomation, &args.names),
+            Self::Objects(args) => {
+                return match <[_; 1]>::try_from(args.by_kind()?) {
+                    Ok([only]) => Ok(only),
+                    Err(_) => Err(Error::input(
+                        "expected a single resource type, but found several",
+                    )),
+                };
+            }
+        };
+        Ok((kind, names.clone()))
     }
 
     fn shows_source(&self) -> bool {
@@ -148,6 +142,29 @@ impl What {
 /// No arguments of its own.
 #[derive(Debug, clap::Args)]
 struct All {}
+
+/// Objects of any kinds.
+#[derive(Debug, clap::Args)]
+struct Objects {
+    /// Objects, such as ks/apps
+    #[arg(value_name = "KIND/NAME")]
+    objects: Vec<String>,
+}
+
+impl Objects {
+    /// The names by kind, in the order in which they were typed.
+    fn by_kind(&self) -> Result<Vec<(Kind, Vec<String>)>, Error> {
+        let mut found: Vec<(Kind, Vec<String>)> = Vec::new();
+        for word in &self.objects {
+            let (kind, name) = kind::object(word)?;
+            match found.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, names)) => names.push(name),
+                None => found.push((kind, vec![name])),
+            }
+        }
+        Ok(found)
+    }
+}
 
 #[derive(Debug, clap::Args)]
 struct Names {
@@ -176,11 +193,11 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<(), Error> {
     if query.watch {
         let (kind, names) = args.what.single()?;
         let style = query.style(false, args.what.shows_source());
-        return context.block_on(watch::run(&query, kind, names, style, context));
+        return context.block_on(watch::run(&query, kind, &names, style, context));
     }
-    let several = |kinds: &[Kind]| context.block_on(list_several(&query, kinds, context));
+    let several = |kinds: &[Kind]| context.block_on(list::several(&query, kinds, context));
     let one = |kind: Kind, names: &[String], show_source: bool| {
-        context.block_on(list_one(&query, kind, names, show_source, context))
+        context.block_on(list::one(&query, kind, names, show_source, context))
     };
     match &args.what {
         What::All(_) => several(&Kind::ALL),
@@ -191,6 +208,7 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<(), Error> {
         What::Images(Images::Repository(args)) => one(Kind::ImageRepository, &args.names, false),
         What::Images(Images::Policy(args)) => one(Kind::ImagePolicy, &args.names, false),
         What::Images(Images::Update(args)) => one(Kind::ImageUpdateAutomation, &args.names, false),
+        What::Objects(args) => context.block_on(list::mixed(&query, &args.by_kind()?, context)),
     }
 }
 
@@ -227,7 +245,7 @@ impl<'a> Query<'a> {
             not_ready: flags.not_ready,
             suspended: flags.suspended,
             watch: flags.watch,
-            format: flags.output,
+            format: flags.output.clone(),
             with_headers: !flags.no_header,
         })
     }
@@ -271,224 +289,5 @@ impl<'a> Query<'a> {
             show_source,
             wide: self.format == Some(Format::Wide),
         }
-    }
-
-    fn table(&self, kind: Kind, objects: &[DynamicObject], style: Style) -> String {
-        let mut table = Table::new(rows::headers(kind, style));
-        for object in objects {
-            table.push(rows::row(kind, object, style));
-        }
-        table.render(self.with_headers)
-    }
-}
-
-async fn list_one(
-    query: &Query<'_>,
-    kind: Kind,
-    names: &[String],
-    show_source: bool,
-    context: &Context,
-) -> Result<(), Error> {
-    let cluster = context.cluster().await?;
-    let mut objects = match (names, query.scope, query.labels) {
-        // Whoever may read an object may not be allowed to list.
-        ([name], Scope::Namespace(namespace), None) => {
-            Vec::from_iter(cluster.find(kind, namespace, name).await?)
-        }
-        _ => cluster.list(kind, query.scope, query.selection()).await?,
-    };
-    let mut missing = None;
-    if !names.is_empty() {
-        missing = names.iter().find(|name| {
-            !objects
-                .iter()
-                .any(|o| o.metadata.name.as_ref() == Some(*name))
-        });
-        objects.retain(|object| {
-            object
-                .metadata
-                .name
-                .as_ref()
-                .is_some_and(|n| names.contains(n))
-        });
-    }
-    query.keep(&mut objects);
-    if objects.is_empty() && missing.is_none() {
-        return Err(Error::input(format!(
-            "no {} objects found in {} namespace",
-            kind.name(),
-            query.place()
-        )));
-    }
-    if !objects.is_empty() {
-        let text = match query.format {
-            None | Some(Format::Wide) => {
-                query.table(kind, &objects, query.style(false, show_source))
-            }
-            Some(Format::Name) => objects.iter().map(|object| line(kind, object)).collect(),
-            Some(format) => {
-                let single = names.len() == 1;
-                document(format, vec![(kind, objects)], single)?
-            }
-        };
-        output::data(&text)?;
-    }
-    match missing {
-        None => Ok(()),
-        Some(name) => {
-            let elsewhere = match query.scope {
-                Scope::All => Vec::new(),
-                Scope::Namespace(_) => cluster.namespaces_with(kind, name).await,
-            };
-            Err(Error::input(format!(
-                "{} object '{name}' not found in {} namespace{}",
-                kind.name(),
-                query.place(),
-                hint(&elsewhere)
-            )))
-        }
-    }
-}
-
-/// Several kinds in one go. A kind that cannot be read does not hide the others, but it makes the
-/// command fail.
-async fn list_several(query: &Query<'_>, kinds: &[Kind], context: &Context) -> Result<(), Error> {
-    let cluster = context.cluster().await?;
-    let mut found = Vec::new();
-    let mut failures = Vec::new();
-    for (kind, answer) in cluster
-        .list_each(kinds, query.scope, query.selection())
-        .await
-    {
-        match answer {
-            Ok(mut objects) => {
-                query.keep(&mut objects);
-                if !objects.is_empty() {
-                    found.push((kind, objects));
-                }
-            }
-            Err(error) => failures.push(error),
-        }
-    }
-    if found.is_empty() && failures.is_empty() {
-        output::note(format!(
-            "No Flux objects found in {} namespace.",
-            query.place()
-        ));
-        return Ok(());
-    }
-    let text = match query.format {
-        None | Some(Format::Wide) => found
-            .iter()
-            .map(|(kind, objects)| query.table(*kind, objects, query.style(true, false)) + "\n")
-            .collect(),
-        Some(Format::Name) => found
-            .iter()
-            .flat_map(|(kind, objects)| objects.iter().map(|object| line(*kind, object)))
-            .collect(),
-        Some(format) => document(format, found, false)?,
-    };
-    output::data(&text)?;
-    report(failures)
-}
-
-/// Reports the failures; what all kinds failed for is said once. The last is for the caller.
-fn report(mut failures: Vec<ClusterError>) -> Result<(), Error> {
-    failures.dedup_by_key(|error| error.to_string());
-    let Some(last) = failures.pop() else {
-        return Ok(());
-    };
-    failures.iter().for_each(output::failure);
-    Err(last.into())
-}
-
-fn line(kind: Kind, object: &DynamicObject) -> String {
-    format!(
-        "{}/{}\n",
-        kind.crd_name(),
-        object.metadata.name.as_deref().unwrap_or_default()
-    )
-}
-
-/// JSON or YAML as kubectl prints it: one object, or a List of them.
-fn document(
-    format: Format,
-    found: Vec<(Kind, Vec<DynamicObject>)>,
-    single: bool,
-) -> Result<String, Error> {
-    let mut items: Vec<Value> = found
-        .into_iter()
-        .flat_map(|(kind, objects)| objects.into_iter().map(move |object| whole(kind, object)))
-        .collect();
-    let value = match items.pop() {
-        Some(only) if single && items.is_empty() => only,
-        last => {
-            items.extend(last);
-            json!({
-                "apiVersion": "v1",
-                "kind": "List",
-                "items": items,
-                "metadata": { "resourceVersion": "" },
-            })
-        }
-    };
-    match format {
-        Format::Yaml => Ok(flux_lang::yaml::to_string(&value)),
-        _ => manifest::json(&value),
-    }
-}
-
-/// The object with its type, and without the bookkeeping of field managers.
-fn whole(kind: Kind, mut object: DynamicObject) -> Value {
-    object.metadata.managed_fields = None;
-    let mut value = object.data;
-    value["apiVersion"] = json!(kind.api_version());
-    value["kind"] = json!(kind.name());
-    value["metadata"] = json!(object.metadata);
-    value
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::api::DynamicObject;
-    use serde_json::json;
-
-    use super::{Format, document};
-    use crate::kind::Kind;
-
-    fn object(name: &str) -> DynamicObject {
-        DynamicObject::new(name, &Kind::Kustomization.resource())
-            .within("foo")
-            .data(json!({"spec": {"prune": true}}))
-    }
-
-    #[test]
-    fn one_object_is_printed_as_itself() {
-        let text = document(
-            Format::Yaml,
-            vec![(Kind::Kustomization, vec![object("a")])],
-            true,
-        )
-        .unwrap();
-        assert_eq!(
-            text,
-            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n\
-             metadata:\n  name: a\n  namespace: foo\nspec:\n  prune: true\n"
-        );
-    }
-
-    #[test]
-    fn several_objects_are_a_list() {
-        let found = vec![(Kind::Kustomization, vec![object("a"), object("b")])];
-        let list: serde_json::Value =
-            serde_json::from_str(&document(Format::Json, found, false).unwrap()).unwrap();
-        assert_eq!(list["kind"], "List");
-        assert_eq!(list["items"][1]["metadata"]["name"], "b");
-        let single = vec![(Kind::Kustomization, vec![object("a")])];
-        assert!(
-            document(Format::Json, single, false)
-                .unwrap()
-                .contains("\"List\"")
-        );
     }
 }

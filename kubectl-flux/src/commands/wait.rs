@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use crate::cluster::{Scope, Selection, View};
 use crate::context::Context;
 use crate::error::Error;
-use crate::kind::Kind;
+use crate::kind::{self, Kind};
 use crate::output;
 use crate::wait::explain::explain;
 use crate::wait::{self, Awaited, Goal, Target};
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let named = args
         .objects
         .iter()
-        .map(|word| parse(word))
+        .map(|word| kind::object(word))
         .collect::<Result<Vec<_>, _>>()?;
     context.block_on(async {
         let cluster = context.cluster().await?;
@@ -120,40 +120,4 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 fn subject(one: &Awaited) -> String {
     let namespace = one.before.namespace().unwrap_or_default();
     format!("{}/{namespace}/{}", one.kind.name(), one.before.name_any())
-}
-
-/// `KIND/NAME` with any of the names of a kind.
-fn parse(word: &str) -> Result<(Kind, String), Error> {
-    let parsed = word
-        .split_once('/')
-        .filter(|(_, name)| !name.is_empty())
-        .and_then(|(kind, name)| Some((Kind::from_word(kind)?, name.to_owned())));
-    parsed.ok_or_else(|| {
-        let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        Error::input(format!(
-            "'{word}' is not KIND/NAME with one of the kinds {}",
-            kinds.join(", ")
-        ))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-    use crate::kind::Kind;
-
-    #[test]
-    fn objects_are_named_with_their_kind() {
-        assert_eq!(
-            parse("ks/apps").unwrap(),
-            (Kind::Kustomization, "apps".to_owned())
-        );
-        for bad in ["apps", "ks/", "deployment/x"] {
-            let error = parse(bad).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("'{bad}' is not KIND/NAME")),
-                "{error}"
-            );
-        }
-    }
 }

@@ -111,7 +111,7 @@ pub(super) fn row(kind: Kind, object: &DynamicObject, style: Style) -> Vec<Strin
 }
 
 /// SUSPENDED, with the reason that was given for it.
-fn suspended(object: &DynamicObject) -> String {
+pub(super) fn suspended(object: &DynamicObject) -> String {
     if !object.is_suspended() {
         return "False".to_owned();
     }
@@ -127,7 +127,7 @@ fn shows_source(kind: Kind, style: Style) -> bool {
 }
 
 /// READY and MESSAGE.
-fn state(object: &DynamicObject) -> (String, String) {
+pub(super) fn state(object: &DynamicObject) -> (String, String) {
     match object.condition(names::READY) {
         Some(ready) => (ready.status.to_owned(), ready.message.to_owned()),
         None => ("False".to_owned(), "waiting to be reconciled".to_owned()),
@@ -161,7 +161,7 @@ fn source(object: &DynamicObject) -> String {
 }
 
 /// What `-o wide` says about the origin of what an object does.
-fn origin(kind: Kind, object: &DynamicObject) -> String {
+pub(super) fn origin(kind: Kind, object: &DynamicObject) -> String {
     let text = |pointer: &str| object.text(pointer).unwrap_or_default().to_owned();
     match kind {
         Kind::GitRepository => text("/spec/url"),
@@ -174,7 +174,7 @@ fn origin(kind: Kind, object: &DynamicObject) -> String {
     }
 }
 
-fn age(object: &DynamicObject) -> String {
+pub(super) fn age(object: &DynamicObject) -> String {
     let Some(created) = &object.metadata.creation_timestamp else {
         return String::new();
     };

@@ -4,13 +4,33 @@
 mod diff;
 mod get;
 mod inspect;
+mod requests;
 mod verbs;
 
-use flux_tests::env::{Env, Output};
+use flux_tests::{
+    env::{Env, Output},
+    sandbox::Options,
+};
+use tokio::sync::OnceCell;
 
 struct Place {
     env: &'static Env,
     namespace: String,
+}
+
+/// A control plane for what concerns a whole cluster; it writes down who asks it what.
+async fn own_cluster() -> &'static Env {
+    static OWN: OnceCell<Env> = OnceCell::const_new();
+    let start = async || {
+        let options = Options {
+            audit: true,
+            ..Options::default()
+        };
+        let env = Env::with(options).await?;
+        env.build_binaries().await?;
+        anyhow::Ok(env)
+    };
+    OWN.get_or_try_init(start).await.unwrap()
 }
 
 impl Place {
