@@ -58,6 +58,9 @@ pub(crate) enum Command {
     Completion(commands::completion::Args),
     /// Create or update resources, or print their manifests
     Create(Box<commands::create::Args>),
+    /// Look into what the controllers work with
+    #[command(subcommand)]
+    Debug(commands::debug::Debug),
     /// Delete resources
     #[command(subcommand)]
     Delete(commands::delete::Delete),
@@ -81,6 +84,8 @@ pub(crate) enum Command {
     Lint(commands::lint::Args),
     /// Show what the controllers write to their logs
     Logs(commands::logs::Args),
+    /// Bring objects of the cluster, or manifests in files, to today's API versions
+    Migrate(commands::migrate::Args),
     /// Show what would be selected or changed, without changing anything
     #[command(subcommand)]
     Preview(commands::preview::Preview),

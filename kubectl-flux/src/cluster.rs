@@ -6,6 +6,7 @@ mod config;
 mod errors;
 mod object;
 mod resources;
+mod storage;
 mod warnings;
 
 use futures::future::join_all;

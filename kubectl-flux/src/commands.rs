@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod create;
+pub(crate) mod debug;
 pub(crate) mod delete;
 pub(crate) mod diff;
 pub(crate) mod envsubst;
@@ -15,6 +16,7 @@ pub(crate) mod get;
 pub(crate) mod install;
 pub(crate) mod lint;
 pub(crate) mod logs;
+pub(crate) mod migrate;
 pub(crate) mod preview;
 pub(crate) mod reconcile;
 pub(crate) mod resume;
@@ -52,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Check(args) => check::run(&args, &context),
         Command::Create(args) => create::run(*args, &context),
         Command::Delete(what) => delete::run(what, &context),
+        Command::Debug(what) => debug::run(&what, &context),
         Command::Diff(what) => diff::run(&what, &context),
         Command::Envsubst(args) => envsubst::run(&args),
         Command::Events(args) => events::run(&args, &context),
@@ -59,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Export(what) => export::run(what, &context),
         Command::Get(get) => get::run(get, &context),
         Command::Install(args) => install::run(&args, &context),
+        Command::Migrate(args) => migrate::run(&args, &context),
         Command::Preview(preview) => preview::run(&preview, &context),
         Command::Lint(args) => lint::run(&args, &context),
         Command::Logs(args) => logs::run(&args, &context),

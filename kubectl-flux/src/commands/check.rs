@@ -3,6 +3,10 @@
 //! It reports what it finds, whichever program installed it: with upstream's controllers it names
 //! those, with ours ours.
 
+mod give_back;
+
+use std::path::PathBuf;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
@@ -25,10 +29,23 @@ pub(crate) struct Args {
     /// Check only what has to be there before an installation
     #[arg(long)]
     pre: bool,
+    /// Check whether today's Flux could take over: name what it would refuse of the cluster's
+    /// objects, or of the manifests of the files and folders that are given
+    #[arg(long, conflicts_with = "pre")]
+    give_back: bool,
+    /// Files and folders with manifests, with --give-back
+    #[arg(value_name = "PATH", requires = "give_back")]
+    paths: Vec<PathBuf>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    if args.give_back {
+        return match args.paths.as_slice() {
+            [] => context.block_on(give_back::of_cluster(context)),
+            paths => give_back::of_files(paths),
+        };
+    }
     context.block_on(async {
         let cluster = context.cluster().await?;
         output::action("checking prerequisites");

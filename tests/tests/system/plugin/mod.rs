@@ -4,6 +4,7 @@
 mod diff;
 mod get;
 mod inspect;
+mod migrate;
 mod requests;
 mod verbs;
 
