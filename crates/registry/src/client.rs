@@ -188,10 +188,11 @@ impl Client {
             if page.is_full {
                 return Err(call.too_large(&format!("{MAX_TAGS} tags")));
             }
-            seen.insert(url.clone());
+            // Not the addresses themselves, whose length is up to the registry.
+            seen.insert(digest(&url));
             match next_page(&url, answer.header_values("link")) {
                 Ok(None) => return Ok(tags),
-                Ok(Some(next)) if seen.contains(&next) => {
+                Ok(Some(next)) if seen.contains(&digest(&next)) => {
                     return Err(call.protocol("its pages of tags form a loop"));
                 }
                 Ok(Some(_)) if seen.len() >= MAX_PAGES => {
@@ -248,6 +249,10 @@ impl Client {
                 })
             })
     }
+}
+
+fn digest(url: &reqwest::Url) -> [u8; 32] {
+    Sha256::digest(url.as_str()).into()
 }
 
 /// The specification's grammar: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.

@@ -42,6 +42,12 @@ impl Tags {
         self.text.len()
     }
 
+    /// Bytes that the list takes in memory.
+    #[must_use]
+    pub fn allocated(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
     /// Adds a tag at the end. Beyond 4 GiB of text nothing is added.
     pub fn push(&mut self, tag: &str) {
         if let Ok(end) = u32::try_from(self.text.len() + tag.len()) {

@@ -139,6 +139,28 @@ async fn slow_answers_end_at_the_timeout() {
 }
 
 #[tokio::test]
+async fn bodies_that_trickle_end_at_the_timeout() {
+    let server = Server::start(|asked: Asked| match asked.target.as_str() {
+        "/v2/" => status(200),
+        _ => {
+            // Always something, never the end: no wait for a single byte is long.
+            let drops = futures::stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Some((Ok::<_, std::io::Error>("\"1\","), ()))
+            });
+            Response::new(Body::from_stream(drops))
+        }
+    })
+    .await;
+    let client = client_with(ClientOptions {
+        timeout: Duration::from_millis(500),
+        ..options()
+    });
+    let error = client.tags(&server.image("a/b")).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn nobody_there() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
