@@ -50,7 +50,7 @@ pub fn folder(path: Option<&str>) -> String {
 }
 
 /// Where markers are applied.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// The [`folder`] of the update.
     pub path: String,

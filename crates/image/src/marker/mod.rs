@@ -7,6 +7,8 @@
 mod comment;
 mod edit;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -1,7 +1,5 @@
 use flux_api::ImageRef;
-use flux_lang::yaml;
 use proptest::prelude::*;
-use serde_json::Value;
 
 use super::{Edit, Lookup, Problem, apply, is_candidate, may_have_markers};
 
@@ -23,7 +21,7 @@ fn policies(namespace: &str, name: &str) -> Lookup {
     }
 }
 
-fn run(text: &str) -> Edit {
+pub(super) fn run(text: &str) -> Edit {
     apply("d.yaml", text, &policies).unwrap()
 }
 
@@ -277,79 +275,8 @@ fn which_files_are_looked_at() {
     assert!(!may_have_markers(b""));
 }
 
-/// A line of YAML: its text with `@v` for the value, the value before, and whether it is marked.
-type Line = (&'static str, &'static str, bool);
-
-fn lines() -> impl Strategy<Value = Vec<Line>> {
-    let shape = prop::sample::select(vec![
-        "k@n: @v",
-        "k@n:   @v\t ",
-        "k@n: {a: [1, '}'], b: @v",
-        "k@n:\n- a\n-  @v",
-        "k@n:\n  sub: &a@n @v",
-        "k@n: >\n  text # {\"$imagepolicy\": \"foo:app\"}\n\n   more\nz@n: @v",
-        "\n# é comment\n\nk@n: !!str @v",
-        "'k@n' : @v",
-        "---\nk@n: @v",
-    ]);
-    let value = prop::sample::select(vec!["x", "'it''s'", "\"\\u00e9\"", "1.0", "é", "''", "a b"]);
-    prop::collection::vec((shape, value, any::<bool>()), 1..12)
-}
-
-fn document(lines: &[Line], newline: &str, marked: impl Fn(&str) -> String) -> String {
-    let mut text = String::new();
-    for (number, (shape, value, is_marked)) in lines.iter().enumerate() {
-        let value = if *is_marked {
-            marked(value)
-        } else {
-            (*value).to_owned()
-        };
-        text.push_str(
-            &shape
-                .replace("@n", &number.to_string())
-                .replace("@v", &value),
-        );
-        text.push_str(if *is_marked {
-            "  # {\"$imagepolicy\": \"foo:app:tag\"} "
-        } else {
-            " # x"
-        });
-        // Brackets are closed on a line of their own, so that the comment is the value's.
-        text.push_str(if shape.contains(": {") { "\n }" } else { "" });
-        text.push('\n');
-    }
-    text.replace('\n', newline)
-}
-
-/// What the marked values become, in the notation that was there.
-fn written(value: &str) -> String {
-    if value.starts_with('\'') {
-        "'2.51'".to_owned()
-    } else {
-        "\"2.51\"".to_owned()
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-
-    /// Every byte outside of the marked scalars stays, and so does every other value.
-    #[test]
-    fn nothing_else_changes(lines in lines(), crlf: bool) {
-        let newline = if crlf { "\r\n" } else { "\n" };
-        let before = document(&lines, newline, str::to_owned);
-        let expected = document(&lines, newline, written);
-        let edit = run(&before);
-        prop_assert_eq!(&edit.problems, &[]);
-        let after = edit.bytes.unwrap_or_else(|| before.clone());
-        prop_assert_eq!(&after, &expected);
-
-        let values = |text: &str| -> Vec<Value> {
-            yaml::read(text).unwrap().into_iter().map(|document| document.value).collect()
-        };
-        prop_assert_eq!(values(&after), values(&expected));
-        prop_assert_eq!(run(&after).bytes, None, "a second run has nothing to do");
-    }
 
     #[test]
     fn never_panics(text in r#"([ab]: |- |x|'|"|\{|\}|\[|,|\n|\r\n|# \{"\$imagepolicy": "foo:app(:tag)?"\}|&a |\*a|\||é| ){0,20}"#) {
