@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use flux_api::{
     GitRepository, ImagePolicy, ImageRef, ImageRepository, ImageUpdateAutomation, Kustomization,
@@ -17,6 +18,7 @@ use kube::{Api, Client, ResourceExt};
 use kube_runtime::reflector::{ObjectRef, Store};
 
 use crate::args::Args;
+use crate::automation::Judged;
 use crate::backoff::Backoff;
 use crate::controllers::{self, Role};
 use crate::driver::Controlled;
@@ -132,12 +134,16 @@ pub struct Context {
     pub tags: TagStore,
     /// Scans of registries.
     pub scans: Scans,
+    /// When somebody last asked for something new, by ImageRepository.
+    pub asked: Shared<Instant>,
     /// Names of the Secrets that a service account lent, by ImageRepository.
     pub pull_secrets: Shared<Vec<String>>,
     /// The best tags, by ImagePolicy.
     pub rankings: Rankings,
     /// Where markers are.
     pub markers: Arc<Index<Content>>,
+    /// What markers were last judged by, by ImageUpdateAutomation.
+    pub judged: Shared<Arc<Judged>>,
     /// What policies selected, by ImagePolicy; newer than the cache of objects.
     pub selected: Shared<ImageRef>,
     /// Health waits under way.
@@ -205,9 +211,11 @@ impl Context {
             unserved: Unserved::default(),
             tags: TagStore::new(tags),
             scans: Scans::default(),
+            asked: Shared::default(),
             pull_secrets: Shared::default(),
             rankings: Rankings::default(),
             markers: Arc::new(Index::new(marker::is_candidate, Content::of)),
+            judged: Shared::default(),
             selected: Shared::default(),
             health: HealthWaits::default(),
             accounts: Accounts::default(),

@@ -97,6 +97,9 @@ pub trait Controlled:
     /// Called when an object that another process works on has changed, appeared or gone: the
     /// place to wake dependants that are ours.
     fn observed(_before: Option<&Self>, _after: Option<&Self>, _context: &Context) {}
+    /// Called when an object has changed, appeared or gone after the first listing, whoever works on
+    /// it: the place to wake others that say something about it.
+    fn changed(_before: Option<&Self>, _after: Option<&Self>, _context: &Context) {}
     /// What is to be done for a suspended object, once per change of it.
     fn rest(&self, _context: &Arc<Context>) -> impl Future<Output = ()> + Send {
         async {}

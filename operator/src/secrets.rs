@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Instant;
 
 use flux_api::{ImageRepository, Kustomization};
 use futures::TryStreamExt;
@@ -118,7 +119,12 @@ fn wake_kind<K: Controlled>(
                 || K::KIND == ImageRepository::KIND
                     && pulls_with(context, &Key::of(&*object), secret));
         if refers {
-            trigger.wake(&Key::of(&*object));
+            let key = Key::of(&*object);
+            if K::KIND == ImageRepository::KIND {
+                // What the old credentials saw is no answer.
+                context.asked.set(&key, Instant::now());
+            }
+            trigger.wake(&key);
         }
     }
 }

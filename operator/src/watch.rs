@@ -86,6 +86,7 @@ fn take<K: Controlled>(context: &Context, writer: &mut Writer<K>, event: &Event<
             writer.apply_watcher_event(event);
             for object in before {
                 if reader.get(&ObjectRef::from_obj(&*object)).is_none() {
+                    K::changed(Some(&*object), None, context);
                     tell(context, Some(&*object), None);
                 }
             }
@@ -96,10 +97,12 @@ fn take<K: Controlled>(context: &Context, writer: &mut Writer<K>, event: &Event<
         Event::Apply(object) => {
             let before = writer.as_reader().get(&ObjectRef::from_obj(object));
             writer.apply_watcher_event(event);
+            K::changed(before.as_deref(), Some(object), context);
             tell(context, before.as_deref(), Some(object));
         }
         Event::Delete(object) => {
             writer.apply_watcher_event(event);
+            K::changed(Some(object), None, context);
             tell(context, Some(object), None);
         }
     }

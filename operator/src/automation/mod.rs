@@ -10,6 +10,7 @@ use std::time::Instant;
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
 use flux_git::Pushed;
+use flux_image::update::Scope;
 use kube::ResourceExt;
 
 use crate::conclusion::Verdict;
@@ -69,9 +70,22 @@ impl Controlled for ImageUpdateAutomation {
         }
     }
 
-    async fn finalize(&self, _: &Arc<Context>) -> Finalized {
+    fn changed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        plan::wake_neighbours(before, after, context);
+    }
+
+    async fn finalize(&self, context: &Arc<Context>) -> Finalized {
+        context.judged.remove(&Key::of(self));
         Finalized::Done
     }
+}
+
+/// What the outcome for each marker follows from, beside the files. It is not part of the status:
+/// after a restart every automation judges its markers once more.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Judged {
+    scope: Scope,
+    policies: policies::Policies,
 }
 
 struct Run<'a> {
@@ -98,15 +112,24 @@ impl Run<'_> {
                 && status.observed_source_revision.as_ref() == Some(&head.revision)
                 && status.observed_policies == policies.observed()
         });
+        let judged = Arc::new(Judged {
+            scope: plan.scope.clone(),
+            policies: policies.clone(),
+        });
+        let key = Key::of(self.object);
         if observed && !asked {
-            return Ok(up_to_date());
+            if self.context.judged.get(&key).as_ref() == Some(&judged) {
+                return Ok(up_to_date());
+            }
+        } else {
+            self.status.last_automation_run_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
         }
-        self.status.last_automation_run_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
         let generation = self.object.metadata.generation.unwrap_or_default();
         let started = Instant::now();
         let updated = update::run(&plan, &policies, self.object, self.context).await;
         markers::set(&mut self.status.conditions, &updated.problems, generation);
         let pushed = updated.result?;
+        self.context.judged.set(&key, judged);
         self.status.observed_policies = policies.observed();
         self.status.observed_source_revision = Some(pushed.base.revision.clone());
         if let Some(commit) = &pushed.commit {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use flux_api::names::reason;
-use flux_api::{GitRepository, GitSpec, ImageUpdateAutomation};
+use flux_api::{
+    GitRepository, GitRepositoryRef, GitSourceReference, GitSpec, ImageUpdateAutomation,
+};
 use flux_git::{Author, Reference, Remote, SigningKey};
 use flux_image::update::{self, Scope};
 use kube::ResourceExt;
@@ -57,9 +59,7 @@ impl Plan {
         }
         let source = self::source(object, context)?;
         let remote = source::remote::of(&source, context).await?;
-        let checkout = git.checkout.as_ref().map(|c| &c.reference);
-        let reference = checkout.or(source.spec.reference.as_ref());
-        let base = source::reference(reference);
+        let base = base_of(object, &source);
         let branch = push_branch(git, &base, &source)?;
         let author = &git.commit.author;
         let name = author
@@ -71,7 +71,6 @@ impl Plan {
         let options = push.map(|push| &push.options).into_iter().flatten();
         Ok(Self {
             remote,
-            base,
             branch,
             refspec: push
                 .and_then(|p| p.refspec.clone())
@@ -86,8 +85,9 @@ impl Plan {
             signing: signing_key(object, git, context).await?,
             scope: Scope {
                 path: path_of(object),
-                elsewhere: elsewhere(object, &source, context),
+                elsewhere: elsewhere(object, &source, &base, context),
             },
+            base,
             source,
         })
     }
@@ -105,22 +105,94 @@ fn path_of(object: &ImageUpdateAutomation) -> String {
     update::folder(object.spec.update.as_ref().and_then(|u| u.path.as_deref()))
 }
 
-/// The folders that other automations of the same repository take care of.
+/// What an automation checks out.
+fn base_of(object: &ImageUpdateAutomation, source: &GitRepository) -> Reference {
+    let git = object.spec.git.as_ref();
+    let checkout = git.and_then(|git| git.checkout.as_ref());
+    let checkout = checkout.map(|checkout| &checkout.reference);
+    source::reference(checkout.or(source.spec.reference.as_ref()))
+}
+
+/// The folders that other automations of the same repository and branch take care of, sorted. One
+/// that is suspended still does: its markers are where they belong.
 fn elsewhere(
     object: &ImageUpdateAutomation,
     source: &GitRepository,
+    base: &Reference,
     context: &Context,
 ) -> Vec<String> {
     let own = Key::of(object);
     let mut folders = Vec::new();
     for other in context.stores.image_update_automations.state() {
-        let is_same =
-            || self::source(&other, context).is_ok_and(|its| super::same_repository(&its, source));
-        if Key::of(&*other) != own && is_same() {
+        let is_same = || {
+            self::source(&other, context).is_ok_and(|its| {
+                super::same_repository(&its, source) && base_of(&other, &its) == *base
+            })
+        };
+        let is_going = other.metadata.deletion_timestamp.is_some();
+        if Key::of(&*other) != own && !is_going && is_same() {
             folders.push(path_of(&other));
         }
     }
+    folders.sort();
+    folders.dedup();
     folders
+}
+
+/// What others have to know of an automation, to tell whether it takes care of a folder.
+type Cover<'a> = (&'a GitSourceReference, Option<&'a GitRepositoryRef>, String);
+
+fn cover(object: &ImageUpdateAutomation) -> Option<Cover<'_>> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let git = object.spec.git.as_ref();
+    let checkout = git.and_then(|git| git.checkout.as_ref());
+    let reference = checkout.map(|checkout| &checkout.reference);
+    Some((&object.spec.source_ref, reference, path_of(object)))
+}
+
+/// Wakes the other automations of the same repository when one begins or ends to take care of a
+/// folder: their markers there may be nobody's now, or no longer.
+pub fn wake_neighbours(
+    before: Option<&ImageUpdateAutomation>,
+    after: Option<&ImageUpdateAutomation>,
+    context: &Context,
+) {
+    if before.and_then(cover) == after.and_then(cover) {
+        return;
+    }
+    let objects = [before, after].into_iter().flatten();
+    let sources: Vec<_> = objects
+        .filter_map(|object| source(object, context).ok())
+        .collect();
+    let own = after.or(before).map(Key::of);
+    for other in context.stores.image_update_automations.state() {
+        let key = Key::of(&*other);
+        let is_near = || {
+            let its = source(&other, context);
+            its.is_ok_and(|its| sources.iter().any(|one| super::same_repository(one, &its)))
+        };
+        if Some(&key) != own.as_ref() && is_near() {
+            context.triggers.image_update_automations.wake(&key);
+        }
+    }
+}
+
+/// Wakes the automations of a GitRepository; with `branches`, only those that keep a branch of their
+/// own on top of what it holds.
+pub fn wake_readers(key: &Key, branches: bool, context: &Context) {
+    for object in context.stores.image_update_automations.state() {
+        let push = object.spec.git.as_ref().and_then(|git| git.push.as_ref());
+        let has_branch = push.is_some_and(|push| push.branch.is_some());
+        let reference = &object.spec.source_ref;
+        let namespace = reference.namespace.clone().or_else(|| object.namespace());
+        let concerns = has_branch || !branches;
+        if concerns && reference.name == key.name && namespace.as_deref() == Some(&key.namespace) {
+            let key = Key::of(&*object);
+            context.triggers.image_update_automations.wake(&key);
+        }
+    }
 }
 
 fn source(

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::key::Key;
 
 /// The policies that an automation may use, with what they selected.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policies {
     /// Of the automation.
     namespace: String,
@@ -87,7 +87,8 @@ pub async fn of(object: &ImageUpdateAutomation, context: &Context) -> Result<Pol
     for policy in context.stores.image_policies.state() {
         let key = Key::of(&*policy);
         let is_foreign = key.namespace != policies.namespace;
-        if is_foreign && policies.denied.is_none() {
+        let is_going = policy.metadata.deletion_timestamp.is_some();
+        if is_going || is_foreign && policies.denied.is_none() {
             continue;
         }
         let admitted = match &object.spec.policy_selector {

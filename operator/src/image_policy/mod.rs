@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flux_api::names::{self, reason};
-use flux_api::{ImagePolicy, ImagePolicyStatus, ImageRef, ImageRepository, conditions};
+use flux_api::{
+    ImagePolicy, ImagePolicySpec, ImagePolicyStatus, ImageRef, ImageRepository, conditions,
+};
 use flux_image::policy::{PolicyError, Selector};
 use flux_registry::Reference;
 use kube::ResourceExt;
@@ -85,6 +87,20 @@ impl Controlled for ImagePolicy {
         }
     }
 
+    fn changed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        // Which markers name a policy, and which automations may use it.
+        let known = |object: Option<&Self>| {
+            let is_going = |object: &&Self| object.metadata.deletion_timestamp.is_some();
+            let object = object.filter(|object| !is_going(object))?;
+            Some(object.labels().clone())
+        };
+        if let Some(object) = after.or(before)
+            && known(before) != known(after)
+        {
+            wake_automations(&Key::of(object), context);
+        }
+    }
+
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
         let key = Key::of(self);
         context.selected.remove(&key);
@@ -107,6 +123,7 @@ impl Run<'_> {
             reason: reason::INVALID_POLICY,
             message: error.to_string(),
         })?;
+        check_interval(&self.object.spec)?;
         let (repository_key, repository) = self.repository().await?;
         let Some(selected) = self.select(selector, &repository_key, &repository).await else {
             return Err(self.unscanned(&repository_key, &repository));
@@ -263,8 +280,13 @@ impl Run<'_> {
                 self.status.observed_previous_ref = Some(old.clone());
             }
             self.events.push(Event::normal(reason::SUCCEEDED, &message));
-        } else if let Some(previous) = &self.status.observed_previous_ref {
-            message.push_str(&format!(" (previously {previous})"));
+        } else {
+            if let Some(previous) = &self.status.observed_previous_ref {
+                message.push_str(&format!(" (previously {previous})"));
+            }
+            if !conditions::is_true(&self.status.conditions, names::READY) {
+                self.events.push(Event::normal(reason::SUCCEEDED, &message));
+            }
         }
         self.status.latest_image = Some(format!("{}:{}", latest.name, latest.tag));
         self.status.latest_ref = Some(latest.clone());
@@ -274,6 +296,21 @@ impl Run<'_> {
             message,
         }
     }
+}
+
+/// A digest that is to be looked up again and again needs to know how often. Our schema says so, too;
+/// one of another installation may not.
+fn check_interval(spec: &ImagePolicySpec) -> Result<(), Verdict> {
+    let policy = spec.digest_reflection_policy.as_ref();
+    if policy.is_none_or(|policy| policy.as_str() != "Always") || spec.interval.is_some() {
+        return Ok(());
+    }
+    Err(Verdict::Stalled {
+        reason: reason::INTERVAL_NOT_CONFIGURED,
+        message: "spec.digestReflectionPolicy Always needs spec.interval: how often the digest is \
+                  looked up, for example 10m"
+            .to_owned(),
+    })
 }
 
 fn waiting(message: String) -> Verdict {
@@ -293,6 +330,36 @@ fn wake_automations(key: &Key, context: &Context) {
                 .triggers
                 .image_update_automations
                 .wake(&Key::of(&*automation));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn digests_that_are_looked_up_again_need_an_interval() {
+        for (fields, is_fine) in [
+            (json!({}), true),
+            (json!({"digestReflectionPolicy": "IfNotPresent"}), true),
+            (
+                json!({"digestReflectionPolicy": "Always", "interval": "1m"}),
+                true,
+            ),
+            (json!({"digestReflectionPolicy": "Always"}), false),
+        ] {
+            let mut spec = json!({
+                "imageRepositoryRef": {"name": "app"},
+                "policy": {"semver": {"range": "*"}},
+            });
+            for (name, value) in fields.as_object().unwrap() {
+                spec[name] = value.clone();
+            }
+            let checked = check_interval(&serde_json::from_value(spec).unwrap());
+            assert_eq!(checked.is_ok(), is_fine, "{fields}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flux_api::names::{self, reason};
-use flux_api::{ImageRepository, ImageRepositoryStatus, ScanResult, Time};
+use flux_api::{ImageRepository, ImageRepositoryStatus, ScanResult, Time, conditions};
 use flux_lang::goregex::GoRegex;
 use flux_registry::{Reference, Tags};
 use kube::ResourceExt;
@@ -74,9 +74,24 @@ impl Controlled for ImageRepository {
         wake_policies(&Key::of(self), context);
     }
 
+    fn changed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        // Not when the run begins, which may be after others have scanned for the same request.
+        let asked = |object: Option<&Self>| {
+            let object = object?;
+            let requested = object.annotations().get(names::REQUESTED_AT).cloned();
+            Some((requested, object.metadata.generation))
+        };
+        if let Some(object) = after
+            && asked(before) != asked(after)
+        {
+            context.asked.set(&Key::of(object), Instant::now());
+        }
+    }
+
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
         let key = Key::of(self);
         context.tags.remove(&key);
+        context.asked.remove(&key);
         context.scans.forget(&key);
         context.pull_secrets.remove(&key);
         Finalized::Done
@@ -131,19 +146,21 @@ impl Run<'_> {
         })
     }
 
-    /// How old a scan that others made may be: when nobody waits for it, as old as the interval
-    /// lets tags become anyway.
+    /// How old a scan that others made may be: as old as the interval lets tags become anyway, but no
+    /// older than the last request, or the last change of a Secret.
     fn since(&self) -> Instant {
         let now = Instant::now();
+        let age = self.object.spec.interval.as_std().mul_f64(0.9);
+        let due = now.checked_sub(age).unwrap_or(now);
+        if let Some(asked) = self.context.asked.get(&self.key) {
+            return asked.max(due);
+        }
         let requested = self.object.annotations().get(names::REQUESTED_AT);
-        let asked =
+        let is_new =
             requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
         let changed = self.status.observed_generation != self.object.metadata.generation;
-        if asked || changed {
-            return now;
-        }
-        let age = self.object.spec.interval.as_std().mul_f64(0.9);
-        now.checked_sub(age).unwrap_or(now)
+        // Asked before this process began.
+        if is_new || changed { now } else { due }
     }
 
     /// Writes the result into the status; returns the message of the Ready condition.
@@ -157,7 +174,8 @@ impl Run<'_> {
             .last_scan_result
             .as_ref()
             .and_then(|s| s.revision.as_ref());
-        if old != Some(&revision) {
+        let was_ready = conditions::is_true(&self.status.conditions, names::READY);
+        if old != Some(&revision) || !was_ready {
             self.events.push(Event::normal(reason::SUCCEEDED, &message));
         }
         self.status.canonical_image_name = Some(reference.canonical());

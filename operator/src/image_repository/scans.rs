@@ -10,6 +10,9 @@ use flux_registry::{Client, ClientOptions, Reference, RegistryError, Tags};
 
 use crate::key::Key;
 
+/// How long a scan waits before it begins, so that whoever asks at the same time shares it.
+const COMPANY: Duration = Duration::from_millis(10);
+
 /// How long a client is kept that nobody uses.
 const CLIENT_LIFE: Duration = Duration::from_secs(3600);
 
@@ -27,13 +30,36 @@ pub struct Scans {
 struct Entry {
     users: Mutex<BTreeSet<Key>>,
     /// Held while a scan is under way.
-    last: tokio::sync::Mutex<Option<Scanned>>,
+    last: tokio::sync::Mutex<Last>,
 }
 
-#[derive(Clone)]
-struct Scanned {
-    began: Instant,
-    tags: Arc<Tags>,
+/// What is known of a repository.
+#[derive(Default)]
+struct Last {
+    /// When the last scan began, how long it might take, and what it ended with.
+    scan: Option<(Instant, Duration, Result<(), RegistryError>)>,
+    /// The tags of the last scan that succeeded.
+    tags: Option<Arc<Tags>>,
+}
+
+impl Last {
+    /// The outcome of a scan that began at `since` or later. That the time was too short counts only
+    /// for those who have no more.
+    fn answer(
+        &self,
+        since: Instant,
+        timeout: Duration,
+    ) -> Option<Result<Arc<Tags>, RegistryError>> {
+        let (began, allowed, outcome) = self.scan.as_ref()?;
+        if *began < since {
+            return None;
+        }
+        match outcome {
+            Err(RegistryError::Timeout { .. }) if timeout > *allowed => None,
+            Err(error) => Some(Err(error.clone())),
+            Ok(()) => self.tags.clone().map(Ok),
+        }
+    }
 }
 
 /// The tags of a repository, sorted.
@@ -63,7 +89,7 @@ impl Scans {
     }
 
     /// The tags of a repository, as of a scan that began at `since` or later; made now if there is
-    /// none. One scan of a repository is under way at a time.
+    /// none. One scan of a repository is under way at a time, and a failure is shared as well.
     ///
     /// # Errors
     /// Those of the registry.
@@ -77,20 +103,23 @@ impl Scans {
         let subject = (options.identity(), reference.canonical());
         let entry = self.entry(user, subject);
         let mut last = entry.last.lock().await;
-        if let Some(scanned) = last.as_ref().filter(|scanned| scanned.began >= since) {
-            return Ok(Scan {
-                tags: scanned.tags.clone(),
-                others: Vec::new(),
-            });
+        let timeout = options.timeout;
+        if let Some(answer) = last.answer(since, timeout) {
+            let others = Vec::new();
+            return answer.map(|tags| Scan { tags, others });
         }
+        tokio::time::sleep(COMPANY).await;
         let began = Instant::now();
-        let tags = self.client(options)?.tags(reference).await?;
+        let scanned = match self.client(options) {
+            Ok(client) => client.tags(reference).await,
+            Err(error) => Err(error),
+        };
+        let outcome = scanned.as_ref().map(drop).map_err(Clone::clone);
+        last.scan = Some((began, timeout, outcome));
+        let tags = scanned?;
         let tags = Arc::new(on_a_thread(move || tags.sorted(|_| true)).await);
-        let before = last.replace(Scanned {
-            began,
-            tags: tags.clone(),
-        });
-        let is_new = before.is_some_and(|before| before.tags != tags);
+        let before = last.tags.replace(tags.clone());
+        let is_new = before.is_some_and(|before| before != tags);
         let mut others = Vec::new();
         if is_new {
             others.extend(
@@ -149,6 +178,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -166,5 +197,71 @@ mod tests {
         assert_eq!(lock(&scans.entries).len(), 1);
         scans.forget(&a);
         assert!(lock(&scans.entries).is_empty());
+    }
+
+    /// A registry that counts lists, and answers with a status.
+    async fn registry(status: u16) -> (Reference, Arc<AtomicUsize>) {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let lists: Arc<AtomicUsize> = Arc::default();
+        let seen = lists.clone();
+        let router = axum::Router::new().fallback(move |request: axum::extract::Request| {
+            let seen = seen.clone();
+            async move {
+                if request.uri().path() == "/v2/" {
+                    return (http::StatusCode::OK, "");
+                }
+                seen.fetch_add(1, Ordering::Relaxed);
+                let status = http::StatusCode::from_u16(status).unwrap_or_default();
+                (status, r#"{"tags": ["1.0", "2.0"]}"#)
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (
+            Reference::parse(&format!("{address}/team/app")).unwrap(),
+            lists,
+        )
+    }
+
+    #[tokio::test]
+    async fn simultaneous_scans_are_one() {
+        for (status, works) in [(200, true), (404, false)] {
+            let (image, lists) = registry(status).await;
+            let scans = Scans::default();
+            let keys: Vec<_> = (0..16)
+                .map(|at| Key::new("ns", format!("app-{at}")))
+                .collect();
+            let scan = |key| {
+                let now = Instant::now();
+                scans.scan(key, ClientOptions::default(), &image, now)
+            };
+            let all = futures::future::join_all(keys.iter().map(scan)).await;
+            assert!(all.iter().all(|scan| scan.is_ok() == works));
+            assert_eq!(lists.load(Ordering::Relaxed), 1, "HTTP {status}");
+            // Who asks later gets what is there then.
+            let later = scan(&keys[0]).await;
+            assert_eq!(later.is_ok_and(|scan| scan.tags.len() == 2), works);
+            assert_eq!(lists.load(Ordering::Relaxed), 2, "HTTP {status}");
+        }
+    }
+
+    #[test]
+    fn who_has_more_time_does_not_share_that_it_was_too_short() {
+        let (began, second) = (Instant::now(), Duration::from_secs(1));
+        let error = RegistryError::Timeout {
+            registry: "r".to_owned(),
+            repository: "a".to_owned(),
+            timeout: second,
+        };
+        let last = Last {
+            scan: Some((began, second, Err(error.clone()))),
+            tags: None,
+        };
+        assert_eq!(last.answer(began, second), Some(Err(error)));
+        assert_eq!(last.answer(began, second * 2), None);
+        assert_eq!(last.answer(began + second, second), None);
     }
 }

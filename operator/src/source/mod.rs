@@ -127,6 +127,15 @@ impl Controlled for GitRepository {
         }
     }
 
+    fn changed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
+        let generation = |object: Option<&Self>| object?.metadata.generation;
+        if let Some(object) = after.or(before)
+            && generation(before) != generation(after)
+        {
+            crate::automation::plan::wake_readers(&Key::of(object), false, context);
+        }
+    }
+
     async fn rest(&self, context: &Arc<Context>) {
         restore::suspended(self, context).await;
         context.unserved.served(&Key::of(self));
@@ -161,8 +170,9 @@ pub(crate) fn failed(error: GitError) -> Verdict {
     }
 }
 
-/// Wakes the Kustomizations that read a GitRepository.
+/// Wakes those who read a GitRepository.
 fn wake_readers(key: &Key, context: &Context) {
+    crate::automation::plan::wake_readers(key, true, context);
     for object in context.stores.kustomizations.state() {
         let reference = &object.spec.source_ref;
         let namespace = reference.namespace.clone().or_else(|| object.namespace());

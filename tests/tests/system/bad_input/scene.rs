@@ -134,6 +134,11 @@ impl Scene {
         self.apply_fields::<K>(name, json!({"spec": spec})).await;
     }
 
+    /// Applies an object that has no spec: these fields stand beside its metadata.
+    pub(super) async fn fields<K: Resource<DynamicType = ()>>(&self, name: &str, fields: Value) {
+        self.apply_fields::<K>(name, fields).await;
+    }
+
     async fn apply_fields<K: Resource<DynamicType = ()>>(&self, name: &str, mut object: Value) {
         object["apiVersion"] = json!(K::api_version(&()));
         object["kind"] = json!(K::kind(&()));
