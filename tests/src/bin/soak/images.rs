@@ -25,6 +25,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+mod tags;
+
 const PATIENCE: Duration = Duration::from_secs(180);
 const APP: &str = "app";
 
@@ -38,6 +40,10 @@ pub(crate) struct Arguments {
     /// Rounds of two automations and a person pushing to one branch.
     #[arg(long, default_value_t = 200)]
     rounds: usize,
+
+    /// Tags of the image that is scanned.
+    #[arg(long, default_value_t = 1_000_000)]
+    tags: usize,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
@@ -51,7 +57,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         bench.setters(*files).await?;
     }
     bench.chain().await?;
-    bench.three_sides(arguments.rounds).await
+    bench.three_sides(arguments.rounds).await?;
+    tags::run(&bench, arguments.tags).await
 }
 
 /// A cluster with an operator, and few words for what is measured.
