@@ -20,6 +20,7 @@ use kube_runtime::reflector::{ObjectRef, Store};
 use crate::args::Args;
 use crate::automation::Judged;
 use crate::backoff::Backoff;
+use crate::client::Connector;
 use crate::controllers::{self, Role};
 use crate::driver::Controlled;
 use crate::events::Recorder;
@@ -31,6 +32,7 @@ use crate::kustomization::health::HealthWaits;
 use crate::kustomization::impersonation::Accounts;
 use crate::kustomization::past::Known;
 use crate::metrics::Metrics;
+use crate::references::{Lent, References};
 use crate::source::Source;
 use crate::source::restore::Unserved;
 use crate::triggers::Trigger;
@@ -136,8 +138,10 @@ pub struct Context {
     pub scans: Scans,
     /// When somebody last asked for something new, by ImageRepository.
     pub asked: Shared<Instant>,
-    /// Names of the Secrets that a service account lent, by ImageRepository.
-    pub pull_secrets: Shared<Vec<String>>,
+    /// What objects refer to.
+    pub references: References,
+    /// Secrets that service accounts lend to ImageRepositories.
+    pub pull_secrets: Lent,
     /// The best tags, by ImagePolicy.
     pub rankings: Rankings,
     /// Where markers are.
@@ -159,6 +163,8 @@ pub struct Context {
 pub struct Parts {
     /// See [`Context::client`].
     pub client: Client,
+    /// Makes further clients.
+    pub connector: Connector,
     /// See [`Context::args`].
     pub args: Args,
     /// See [`Context::artifacts`].
@@ -184,6 +190,7 @@ impl Context {
     pub fn new(parts: Parts) -> Self {
         let Parts {
             client,
+            connector,
             args,
             artifacts,
             artifacts_url,
@@ -212,13 +219,14 @@ impl Context {
             tags: TagStore::new(tags),
             scans: Scans::default(),
             asked: Shared::default(),
-            pull_secrets: Shared::default(),
+            references: References::default(),
+            pull_secrets: Lent::default(),
             rankings: Rankings::default(),
             markers: Arc::new(Index::new(marker::is_candidate, Content::of)),
             judged: Shared::default(),
             selected: Shared::default(),
             health: HealthWaits::default(),
-            accounts: Accounts::default(),
+            accounts: Accounts::new(connector),
             known: Known::default(),
             newest: Mutex::default(),
         }

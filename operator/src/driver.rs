@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::Args;
 use crate::backoff::jitter;
 use crate::conclusion::{Retry, Verdict, merge_patch};
 use crate::context::Context;
@@ -30,6 +31,7 @@ use crate::controllers::ControllerName;
 use crate::events::Event;
 use crate::http::Phases;
 use crate::key::Key;
+use crate::references::Referent;
 use crate::status::Status;
 use crate::triggers::Wakeups;
 use crate::watch;
@@ -90,6 +92,12 @@ pub trait Controlled:
     fn status(&self) -> Option<&Self::Status>;
     /// Names of Secrets of its namespace that it refers to.
     fn secrets(&self) -> Vec<&str>;
+    /// Whose change wakes it.
+    fn references(&self, _args: &Args) -> Vec<Referent> {
+        let namespace = self.namespace().unwrap_or_default();
+        let secret = |name| Referent::Secret(Key::new(&namespace, name));
+        self.secrets().into_iter().map(secret).collect()
+    }
     /// One run.
     fn reconcile(&self, context: &Arc<Context>) -> impl Future<Output = Pass<Self::Status>> + Send;
     /// Called when the outcome of a run is stored: the place to wake dependants.

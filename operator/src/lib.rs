@@ -42,6 +42,7 @@ pub mod kustomization;
 pub mod leader;
 pub mod logging;
 pub mod metrics;
+pub mod references;
 pub mod secrets;
 pub mod selector;
 pub mod source;
@@ -51,6 +52,7 @@ pub mod watch;
 pub mod words;
 
 use args::Args;
+use client::Connector;
 use context::{Context, Parts, Stores, Triggers};
 use controllers::{ControllerName, Role};
 use driver::Controlled;
@@ -69,9 +71,8 @@ const GRACE: Duration = Duration::from_secs(50);
 /// written, Flux's controllers at work; and when it loses its Leases.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Arc::default();
-    let client = client::connect(Arc::clone(&metrics))
-        .await
-        .context("cannot find an API server")?;
+    let connector = Connector::new(Arc::clone(&metrics));
+    let client = connector.connect(None).await?;
     let version = client
         .apiserver_version()
         .await
@@ -86,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         true => Some(Election::new(client.clone(), &args)?),
         false => None,
     };
-    let (context, ends) = prepare(args, client, metrics, &phases, &stop).await?;
+    let (context, ends) = prepare(args, (client, connector), metrics, &phases, &stop).await?;
     tokio::spawn(stop_on_signal(stop.clone()));
     tokio::spawn(secrets::run(context.clone()));
     if serves_artifacts {
@@ -154,7 +155,7 @@ struct Ends {
 /// Opens folders and addresses, and starts the servers.
 async fn prepare(
     args: Args,
-    client: Client,
+    (client, connector): (Client, Connector),
     metrics: Arc<metrics::Metrics>,
     phases: &Phases,
     stop: &CancellationToken,
@@ -200,6 +201,7 @@ async fn prepare(
     let mapper = Mapper::new(client.clone());
     let (live, drifts) = Live::new(client.clone(), names::APPLY_FIELD_MANAGER);
     let context = Context::new(Parts {
+        connector,
         applier: Applier::new(client.clone(), mapper, live)
             .living_in(std::env::var("RUNTIME_NAMESPACE").ok()),
         recorder: events::Recorder::start(client.clone()),

@@ -112,9 +112,14 @@ fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>)
     let Some(object) = after.or(before) else {
         return;
     };
+    let key = Key::of(object);
     if context.owns(object) {
+        let referents = after.map(|object| object.references(&context.args));
+        let referents = referents.unwrap_or_default();
+        context.references.set(K::KIND, &key, referents);
         gauges(context, object, after.is_none());
     } else {
+        context.references.set(K::KIND, &key, Vec::new());
         K::observed(before, after, context);
     }
 }

@@ -57,6 +57,16 @@ pub const SOURCE_EVENT_REVISION: &str = "source.toolkit.fluxcd.io/revision";
 /// Annotation of an event of a source: digest of the artifact.
 pub const SOURCE_EVENT_DIGEST: &str = "source.toolkit.fluxcd.io/digest";
 
+/// Annotation of a Deployment of Flux that was taken over: the replicas to give back.
+pub const REPLICAS_BEFORE_TAKE_OVER: &str = "flux-sync/replicas-before-take-over";
+/// Annotation next to [`REPLICAS_BEFORE_TAKE_OVER`]: what [`RECONCILE`] was before, if anything.
+pub const RECONCILE_BEFORE_TAKE_OVER: &str = "flux-sync/reconcile-before-take-over";
+/// Annotation of a Kustomization that a take-over suspended, with the value `true`.
+pub const SUSPENDED_BY_TAKE_OVER: &str = "flux-sync/suspended-by-take-over";
+/// Annotation of an object of Flux under whose name ours stands now: `labels` and `spec` that it
+/// had, as JSON.
+pub const FORM_BEFORE_TAKE_OVER: &str = "flux-sync/form-before-take-over";
+
 /// Field manager of objects that a Kustomization applies.
 pub const APPLY_FIELD_MANAGER: &str = "kustomize-controller";
 /// Field manager of the status of a Kustomization.

@@ -96,6 +96,7 @@ pub fn status(object: &Value) -> Status {
             phase => progress(format!("claim is {}", phase.unwrap_or("Pending"))),
         },
         "CustomResourceDefinition" => definition(object),
+        "HorizontalPodAutoscaler" => autoscaler(object),
         "Service" if core => service(object),
         _ => generic(object),
     }
@@ -121,6 +122,15 @@ fn generic(object: &Value) -> Status {
         None => Status::Current,
         Some(ready) if ready["status"] == "True" => Status::Current,
         Some(ready) => progress(message(ready)),
+    }
+}
+
+/// One that finds nothing to scale waits for it. Whether there are metrics does not count: clusters
+/// without a metrics server have none, and a new pod has none for a minute.
+fn autoscaler(object: &Value) -> Status {
+    match condition(object, "AbleToScale") {
+        Some(able) if able["status"] == "False" => progress(message(able)),
+        _ => Status::Current,
     }
 }
 

@@ -21,6 +21,7 @@
 //! | [`applier`] | applying a set of objects |
 //! | [`prune`] | deleting what is no longer wanted |
 //! | [`health`] | whether an object has reached its desired state |
+//! | [`variables`] | reading the variables of `substituteFrom` |
 //! | [`wait`] | waiting for health by watching, not by asking again |
 
 pub mod applier;
@@ -40,6 +41,7 @@ pub mod request;
 pub mod rules;
 pub mod seen;
 pub mod stages;
+pub mod variables;
 pub mod wait;
 
 pub use applier::{Applier, Outcome};

@@ -270,6 +270,26 @@ impl Cluster {
             Err(error) => Err(self.error(error).into()),
         }
     }
+
+    /// Changes an object by a JSON patch (RFC 6902).
+    ///
+    /// # Errors
+    /// What the API server refuses.
+    pub(crate) async fn amend(
+        &self,
+        api: &Api<DynamicObject>,
+        name: &str,
+        patch: json_patch::Patch,
+    ) -> Result<(), ClusterError> {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        api.patch(name, &params, &Patch::<()>::Json(patch))
+            .await
+            .map_err(|error| self.error(error))?;
+        Ok(())
+    }
 }
 
 fn params() -> PatchParams {

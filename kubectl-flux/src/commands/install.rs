@@ -135,7 +135,8 @@ pub(super) async fn carry_out(
     }
     cluster.rehearse(&objects).await?;
     if wanted.settings.operator && wanted.settings.shard.is_none() {
-        takeover::run(cluster, found, context.timeout()).await?;
+        let namespace = &wanted.settings.namespace;
+        takeover::run(cluster, found, namespace, context.timeout()).await?;
     }
     let tell = |object: &Value, change: apply::Change| {
         output::note(format!("{} {}", apply::display(object), change.word()));
@@ -153,6 +154,8 @@ fn keep_foreign(object: &mut Value, found: &Found) {
     let labels = object.pointer_mut("/metadata/labels");
     if let (true, Some(Value::Object(labels))) = (is_foreign, labels) {
         labels.remove(flux_api::names::NAME_LABEL);
+        // Pods of others live there, and may need more than ours.
+        labels.remove("pod-security.kubernetes.io/enforce");
     }
 }
 

@@ -4,12 +4,14 @@
 //! applied. Only when no pod of it is left are finalizers removed and definitions deleted, so that
 //! workloads never notice.
 
+mod give_back;
 mod inventory;
 mod steps;
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::output;
+use give_back::Estate;
 use inventory::Inventory;
 use steps::Steps;
 
@@ -19,6 +21,9 @@ pub(crate) struct Args {
     /// Keep the namespace
     #[arg(long)]
     keep_namespace: bool,
+    /// Start Flux's controllers again, which a take-over has stopped: they go on with all objects
+    #[arg(long)]
+    give_back: bool,
     /// Say what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
@@ -32,8 +37,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     context.block_on(async {
         let cluster = context.cluster().await?;
         let namespace = context.namespace();
-        let inventory = Inventory::read(&cluster, namespace).await?;
-        if inventory.is_empty() {
+        let mut inventory = Inventory::read(&cluster, namespace).await?;
+        let estate = Estate::read(&cluster).await?;
+        let heir = match args.give_back {
+            true => Some(estate.for_flux(&mut inventory)?),
+            false => None,
+        };
+        if heir.is_none() && !estate.is_empty() {
+            output::warning(estate.is_left());
+        }
+        if inventory.is_empty() && heir.is_none() {
             output::warning(format!(
                 "nothing of this distribution is installed in {namespace} namespace"
             ));
@@ -44,8 +57,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         }
         if !args.silent && !args.dry_run {
             output::note(inventory.summary());
-            let question =
-                "Are you sure you want to delete Flux and its custom resource definitions";
+            let question = match heir {
+                Some(_) => "Are you sure you want to give the cluster back to Flux",
+                None => "Are you sure you want to delete Flux and its custom resource definitions",
+            };
             if !output::confirmed(question)? {
                 return Err(Error::input("aborting"));
             }
@@ -53,6 +68,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         let steps = Steps::new(&cluster, &inventory, context.timeout(), args.dry_run);
         output::action(format!("deleting components in {namespace} namespace"));
         steps.stop_programs().await?;
+        if let Some(heir) = &heir {
+            heir.restore_forms(&steps).await?;
+        }
         steps.delete_parts().await?;
         if !inventory.objects.is_empty() {
             output::action("deleting toolkit.fluxcd.io finalizers in all namespaces");
@@ -64,6 +82,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         }
         if !args.keep_namespace {
             steps.delete_namespace().await?;
+        }
+        if let Some(heir) = &heir {
+            output::action("starting Flux's controllers again");
+            heir.start(&steps, context.timeout()).await?;
         }
         output::success("uninstall finished");
         Ok(())

@@ -19,6 +19,7 @@ use tower::retry::RetryLayer;
 use tower::{BoxError, Layer, Service};
 
 use crate::metrics::Metrics;
+use crate::words::{api_error, chain};
 
 mod pace;
 
@@ -27,20 +28,50 @@ use pace::{Answer, Pace};
 /// Requests that wait for the connection pool; only their futures are held.
 const BUFFER: usize = 1024;
 
-/// A client from kubeconfig or service account.
-///
-/// # Errors
-/// When neither is there, or unusable.
-pub async fn connect(metrics: Arc<Metrics>) -> anyhow::Result<Client> {
-    let mut config = Config::infer().await?;
-    // Each attempt is to be seen, so retries are made outside of the limit.
-    config.default_retry = false;
-    let limits = Limits::new(metrics);
-    Ok(ClientBuilder::try_from(config)?
-        .with_layer(&BufferLayer::new(BUFFER))
-        .with_layer(&limits)
-        .with_layer(&RetryLayer::new(RetryPolicy::server_retry()))
-        .build())
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Where the API server is cannot be told.
+    #[error("cannot find the API server: {}", chain(.0.as_ref()))]
+    Config(Box<kube::config::InferConfigError>),
+    /// The settings cannot be used.
+    #[error("cannot make a client: {}", api_error(.0))]
+    Client(#[source] Box<kube::Error>),
+}
+
+/// Makes clients that share one limit, whoever they act as.
+#[derive(Clone)]
+pub struct Connector {
+    limits: Limits,
+}
+
+impl Connector {
+    /// Nothing is connected yet.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let limits = Limits::new(metrics);
+        Self { limits }
+    }
+
+    /// A client from kubeconfig or service account, which acts as `user` where one is given.
+    ///
+    /// # Errors
+    /// When neither is there, or unusable.
+    pub async fn connect(&self, user: Option<&str>) -> Result<Client, ConnectError> {
+        let config = Config::infer().await;
+        let mut config = config.map_err(|error| ConnectError::Config(Box::new(error)))?;
+        // Each attempt is to be seen, so retries are made outside of the limit.
+        config.default_retry = false;
+        if let Some(user) = user {
+            config.auth_info.impersonate = Some(user.to_owned());
+        }
+        let builder = ClientBuilder::try_from(config);
+        Ok(builder
+            .map_err(|error| ConnectError::Client(Box::new(error)))?
+            .with_layer(&BufferLayer::new(BUFFER))
+            .with_layer(&self.limits)
+            .with_layer(&RetryLayer::new(RetryPolicy::server_retry()))
+            .build())
+    }
 }
 
 /// What all requests share.

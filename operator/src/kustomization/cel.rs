@@ -4,11 +4,13 @@
 //! over long lists take their time, and nothing can interrupt them: what would take too long is
 //! found beforehand and refused.
 
+mod functions;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cel::{Context as Scope, Program};
+use cel::{Context as Scope, ExecutionError, Program};
 use serde_json::Value;
 
 /// Most values in the objects that an expression sees.
@@ -152,13 +154,18 @@ fn longest(value: &Value) -> usize {
 fn evaluate(program: &Program, variables: &[(String, Value)]) -> Result<bool, String> {
     let mut left = MAX_VALUES;
     let mut scope = Scope::default();
+    functions::add(&mut scope);
     for (name, value) in variables {
         let value = convert(value, &mut left).ok_or("the object is too large for it")?;
         scope.add_variable_from_value(name.as_str(), value);
     }
-    match program.execute(&scope).map_err(|error| error.to_string())? {
-        cel::Value::Bool(answer) => Ok(answer),
-        _ => Err("its result is neither true nor false".to_owned()),
+    match program.execute(&scope) {
+        Ok(cel::Value::Bool(answer)) => Ok(answer),
+        Ok(_) => Err("its result is neither true nor false".to_owned()),
+        Err(ExecutionError::UndeclaredReference(name)) => Err(format!(
+            "there is no '{name}': an expression knows the fields of the object, the standard functions, and those of the extensions strings, sets and encoders"
+        )),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -222,6 +229,15 @@ mod tests {
             ),
             ("has(status.phase) && status.phase == 'Done'", false),
             ("metadata.labels['app/ready'] == 'yes'", true),
+            (
+                "status.?phase.orValue('none') == 'none' && 'a-b'.split('-')[1] == 'b'",
+                true,
+            ),
+            (
+                "timestamp('2026-01-02T00:00:00Z') > timestamp('2026-01-01T00:00:00Z')",
+                true,
+            ),
+            ("1 == 1.0 && spec.replicas < 3.5", true),
         ] {
             assert_eq!(answer(text).await, Ok(expected), "{text}");
         }
@@ -236,6 +252,10 @@ mod tests {
                 "failed to evaluate the CEL expression",
             ),
             ("spec.replicas", "neither true nor false"),
+            (
+                "quantity('1Gi').isGreaterThan(quantity('1Mi'))",
+                "there is no 'quantity'",
+            ),
         ] {
             let error = answer(text).await.unwrap_err();
             assert!(error.contains(message), "{text}: {error}");

@@ -2,16 +2,28 @@
 
 use std::sync::Arc;
 
+use flux_api::KustomizationSpec;
 use flux_api::kustomize::DecryptionProvider;
 use flux_api::names::reason;
 use flux_build::{Decryption, Keys};
 
 use super::run::Run;
+use crate::args::Args;
 use crate::conclusion::Verdict;
 use crate::key::Key;
 
 /// What the names of age keys in a Secret end with.
 const AGE: &str = ".agekey";
+
+/// The Secret of `--sops-age-secret`, where a spec decrypts and names none of its own.
+pub(super) fn common_secret(spec: &KustomizationSpec, args: &Args) -> Option<Key> {
+    let decryption = spec.decryption.as_ref()?;
+    let name = args.sops_age_secret.as_ref()?;
+    decryption
+        .secret_ref
+        .is_none()
+        .then(|| Key::new(&args.runtime_namespace, name))
+}
 
 impl Run<'_> {
     /// The keys that the spec names.
@@ -27,12 +39,11 @@ impl Run<'_> {
             return Err(self.failed(reason::BUILD_FAILED, message));
         }
         let mut keys = Keys::default();
-        let args = &self.context.args;
         if let Some(reference) = &spec.secret_ref {
             let namespace = &self.key.namespace;
             self.keys_of(namespace, &reference.name, &mut keys).await?;
-        } else if let Some(name) = &args.sops_age_secret {
-            self.keys_of(&args.runtime_namespace, name, &mut keys)
+        } else if let Some(secret) = common_secret(&self.object.spec, &self.context.args) {
+            self.keys_of(&secret.namespace, &secret.name, &mut keys)
                 .await?;
         }
         Ok(Decryption::Keys(Arc::new(keys)))

@@ -9,45 +9,40 @@ use flux_api::Kustomization;
 use flux_api::names::reason;
 use flux_apply::Applier;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, ResourceExt};
 use tokio::sync::Mutex;
 
 use super::run::Run;
+use crate::client::{ConnectError, Connector};
 use crate::conclusion::Verdict;
 use crate::context::Context;
-use crate::words::{api_error, chain};
 
 /// Accounts that are kept at once; beyond it all are made anew. A client costs some 100 KiB.
 const MOST: usize = 500;
 
 /// Appliers by user.
-#[derive(Default)]
-pub struct Accounts(Mutex<HashMap<String, Applier>>);
-
-/// Why no client was made for an account.
-#[derive(Debug, thiserror::Error)]
-pub enum ImpersonationError {
-    /// Where the API server is cannot be told any more.
-    #[error("cannot find the API server: {}", chain(.0.as_ref()))]
-    Config(Box<kube::config::InferConfigError>),
-    /// The settings cannot be used.
-    #[error("cannot make a client: {}", api_error(.0))]
-    Client(#[source] Box<kube::Error>),
+pub struct Accounts {
+    connector: Connector,
+    appliers: Mutex<HashMap<String, Applier>>,
 }
 
 impl Accounts {
+    /// Nobody is known yet.
+    pub fn new(connector: Connector) -> Self {
+        let appliers = Mutex::default();
+        Self {
+            connector,
+            appliers,
+        }
+    }
+
     /// The applier of a user.
-    async fn applier(&self, user: &str, own: &Applier) -> Result<Applier, ImpersonationError> {
-        let mut known = self.0.lock().await;
+    async fn applier(&self, user: &str, own: &Applier) -> Result<Applier, ConnectError> {
+        let mut known = self.appliers.lock().await;
         if let Some(applier) = known.get(user) {
             return Ok(applier.clone());
         }
-        let mut config = Config::infer()
-            .await
-            .map_err(|error| ImpersonationError::Config(Box::new(error)))?;
-        config.auth_info.impersonate = Some(user.to_owned());
-        let client = Client::try_from(config)
-            .map_err(|error| ImpersonationError::Client(Box::new(error)))?;
+        let client = self.connector.connect(Some(user)).await?;
         let applier = own.with_client(client);
         if known.len() >= MOST {
             known.clear();
@@ -68,11 +63,8 @@ pub fn account<'o>(object: &'o Kustomization, context: &'o Context) -> Option<&'
 /// What applies, prunes and checks a Kustomization.
 ///
 /// # Errors
-/// [`ImpersonationError`].
-pub async fn applier(
-    object: &Kustomization,
-    context: &Context,
-) -> Result<Applier, ImpersonationError> {
+/// [`ConnectError`].
+pub async fn applier(object: &Kustomization, context: &Context) -> Result<Applier, ConnectError> {
     match account(object, context) {
         None => Ok(context.applier.clone()),
         Some(name) => {

@@ -8,15 +8,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flux_api::kustomize::SubstituteKind;
 use flux_api::names;
 use flux_api::{Kustomization, KustomizationStatus};
+use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
+use crate::args::Args;
 use crate::conclusion::Verdict;
 use crate::context::Context;
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
+use crate::references::Referent;
 use crate::status::common_fields;
 use run::Run;
 
@@ -36,7 +40,6 @@ mod judges;
 mod origins;
 pub mod past;
 mod run;
-pub mod substitution;
 pub mod unsupported;
 pub mod warnings;
 
@@ -71,8 +74,26 @@ impl Controlled for Kustomization {
             .map(|r| r.name.as_str())
             .into_iter()
             .chain(kube_config.map(|r| r.name.as_str()))
-            .chain(substitution::secrets(&self.spec))
             .collect()
+    }
+
+    fn references(&self, args: &Args) -> Vec<Referent> {
+        let near = |name: &str| Key::new(self.namespace().unwrap_or_default(), name);
+        let spec = &self.spec;
+        let mut found: Vec<_> = self
+            .secrets()
+            .into_iter()
+            .map(near)
+            .map(Referent::Secret)
+            .collect();
+        found.extend(decryption::common_secret(spec, args).map(Referent::Secret));
+        let variables = spec.post_build.iter().flat_map(|p| &p.substitute_from);
+        found.extend(variables.filter_map(|reference| match reference.kind {
+            SubstituteKind::Secret => Some(Referent::Secret(near(&reference.name))),
+            SubstituteKind::ConfigMap => Some(Referent::ConfigMap(near(&reference.name))),
+            _ => None,
+        }));
+        found
     }
 
     async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {

@@ -7,8 +7,8 @@ use flux_api::names::{self, reason};
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions, go_string};
 use flux_apply::applier::Action;
 use flux_apply::ignore::Rules;
-use flux_apply::{Options, Owner, object};
-use flux_build::{BuildOptions, Object};
+use flux_apply::{Options, Owner, object, variables};
+use flux_build::{BuildOptions, Object, Variables};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
@@ -185,11 +185,22 @@ impl<'a> Run<'a> {
         let (files, inputs) = inputs::read(source, spec, self.generation(), self.context)
             .await
             .map_err(|error| self.failed(reason::ARTIFACT_FAILED, error.to_string()))?;
+        // Read with the operator's own rights; a change of one wakes the Kustomization.
+        let (namespace, client) = (&self.key.namespace, &self.context.client);
+        let variables = variables::substitute_from(spec, namespace, client)
+            .await
+            .map_err(|error| {
+                let message = format!("post build failed: {error}");
+                self.failed(reason::BUILD_FAILED, message)
+            })?
+            .into_iter()
+            .map(|(source, values)| Variables { source, values })
+            .collect();
         let options = BuildOptions {
             kustomize: self.context.args.kustomize.clone(),
             remote_bases: self.context.args.remote_bases,
             timeout: timeout(self.object),
-            substitute_from: self.variables().await?,
+            substitute_from: variables,
             unset: self.context.args.unset(),
             decryption: self.decryption().await?,
         };

@@ -1,12 +1,14 @@
 //! Flux's own controllers: two must not work on the same objects, so a start beside them is
 //! refused, or with `--take-over` they are put to sleep first.
 //!
-//! Taking over changes three things on each of their Deployments, and giving back undoes them:
+//! Taking over changes this on each of their Deployments, and `kubectl flux uninstall --give-back`
+//! undoes it:
 //!
 //! | what | value |
 //! |---|---|
 //! | `spec.replicas` | 0 |
-//! | annotation [`REPLICAS`] | the replicas it had |
+//! | annotation [`names::REPLICAS_BEFORE_TAKE_OVER`] | the replicas it had |
+//! | annotation [`names::RECONCILE_BEFORE_TAKE_OVER`] | what the next one was, if anything |
 //! | annotation `kustomize.toolkit.fluxcd.io/reconcile` | `disabled`: the Kustomization that Flux installs itself by would wake it again |
 
 use std::collections::BTreeMap;
@@ -25,12 +27,6 @@ use super::lease;
 use crate::args::Args;
 use crate::controllers::ControllerName;
 use crate::words::api_error;
-
-/// Annotation of a Deployment of Flux that was taken over: the replicas to give back.
-pub const REPLICAS: &str = "flux-sync/replicas-before-take-over";
-
-/// Annotation next to [`REPLICAS`]: the value that the annotation `reconcile` had before, if any.
-pub const RECONCILE: &str = "flux-sync/reconcile-before-take-over";
 
 /// Label of Flux's Deployments with the name of the controller.
 const COMPONENT: &str = "app.kubernetes.io/component";
@@ -190,11 +186,11 @@ async fn sleep(client: &Client, deployment: &Deployment) -> anyhow::Result<()> {
     );
     let before = replicas(deployment);
     let mut annotations = BTreeMap::from([
-        (REPLICAS, before.to_string()),
+        (names::REPLICAS_BEFORE_TAKE_OVER, before.to_string()),
         (names::RECONCILE, names::DISABLED.to_owned()),
     ]);
     if let Some(reconcile) = deployment.annotations().get(names::RECONCILE) {
-        annotations.insert(RECONCILE, reconcile.clone());
+        annotations.insert(names::RECONCILE_BEFORE_TAKE_OVER, reconcile.clone());
     }
     let patch = json!({
         "metadata": {"annotations": annotations, "resourceVersion": deployment.resource_version()},

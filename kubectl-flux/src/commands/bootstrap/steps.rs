@@ -80,7 +80,8 @@ pub(super) async fn run(
     if is_taken_over {
         cluster.rehearse(&objects).await?;
         // Flux must not see the commit: it would prune what is not in it any more.
-        install::takeover::run(&cluster, &found, context.timeout()).await?;
+        let namespace = &wanted.settings.namespace;
+        install::takeover::run(&cluster, &found, namespace, context.timeout()).await?;
         found.flux_is_stopped();
         if let Some(root) = &root {
             takeover::protect(&cluster, root, &objects).await?;
@@ -179,7 +180,9 @@ async fn apply_sync(cluster: &Cluster, sync: &Sync, context: &Context) -> Result
         let found = cluster.find(kind, &sync.namespace, &sync.namespace).await?;
         if found.is_some_and(|object| object.is_suspended()) {
             let api = cluster.objects(kind, Scope::Namespace(&sync.namespace));
-            let patch = json!({"spec": {"suspend": null}});
+            let annotations = json!({flux_api::names::SUSPENDED_BY_TAKE_OVER: null});
+            let patch =
+                json!({"metadata": {"annotations": annotations}, "spec": {"suspend": null}});
             cluster.merge(&api, &sync.namespace, &patch).await?;
         }
     }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flux_api::kustomize::{SubstituteKind, SubstituteReference};
+use flux_api::kustomize::SubstituteReference;
+use flux_apply::variables::{self, Values, VariablesProblem};
 use flux_build::Variables;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 
 use super::files;
@@ -28,8 +29,6 @@ pub(in crate::commands) struct Sources<'a> {
     /// The folder that is built, in a repository.
     pub(in crate::commands) folder: Option<&'a Path>,
 }
-
-type Values = BTreeMap<String, String>;
 
 impl<'a> Sources<'a> {
     /// The cluster alone.
@@ -118,22 +117,10 @@ async fn of_cluster(
     cluster: &Cluster,
     reference: &SubstituteReference,
     namespace: &str,
-) -> kube::Result<Option<Values>> {
+) -> Result<Option<Values>, VariablesProblem> {
     let scope = Scope::Namespace(namespace);
-    if reference.kind == SubstituteKind::Secret {
-        let api = cluster.typed::<Secret>(scope);
-        let secret = api.get_opt(&reference.name).await?;
-        return Ok(secret.map(|secret| {
-            let data = secret.data.unwrap_or_default().into_iter();
-            let text = |(key, value): (String, k8s_openapi::ByteString)| {
-                Some((key, String::from_utf8(value.0).ok()?))
-            };
-            data.filter_map(text).collect()
-        }));
-    }
-    let api = cluster.typed::<ConfigMap>(scope);
-    let map = api.get_opt(&reference.name).await?;
-    Ok(map.map(|map| map.data.unwrap_or_default()))
+    let client = cluster.typed::<ConfigMap>(scope).into_client();
+    variables::read(reference, namespace, &client).await
 }
 
 /// Whether a manifest is what a reference names. One without a namespace may be in any.

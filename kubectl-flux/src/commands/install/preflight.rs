@@ -282,7 +282,7 @@ pub(crate) fn stop(found: &Found, settings: &Settings) -> Error {
     Error::input(
         "Flux is here, and two must not sync the same objects; nothing was changed. To use the \
          webhook beside it: --webhook --operator=false. To replace it: --take-over, which stops \
-         its controllers, keeps all objects, and can be undone by scaling them up again. To work on \
+         its controllers, keeps all objects, and is undone by `uninstall --give-back`. To work on \
          objects with a label of their own: --watch-label-selector=sharding.fluxcd.io/key=NAME \
          --namespace=ANOTHER, with '!sharding.fluxcd.io/key' for Flux's controllers",
     )

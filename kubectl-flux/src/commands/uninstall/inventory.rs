@@ -24,6 +24,9 @@ use crate::kind::Kind;
 /// What the webhook makes in its namespace while it runs.
 const WEBHOOK_SECRET: &str = "admission-webhook-ca";
 
+/// Deployment of Flux, and its Service.
+pub(super) const SOURCE_CONTROLLER: &str = "source-controller";
+
 /// An object, with how the API server is asked for it.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
@@ -228,6 +231,48 @@ impl Inventory {
             }
         }
         Ok(tenants)
+    }
+
+    /// Leaves to Flux what it needs to go on: the objects of all kinds with their finalizers and
+    /// definitions, and the Leases of its controllers. Returns what stands under a name of Flux.
+    pub(super) fn leave_to_flux(&mut self, has_source_controller: bool) -> Vec<Part> {
+        let in_use: Vec<String> = self
+            .objects
+            .iter()
+            .map(|(kind, _)| kind.crd_name())
+            .collect();
+        self.objects.clear();
+        let is_used = |part: &Part| in_use.iter().any(|name| *name == part.object.name_any());
+        let (used, free) = std::mem::take(&mut self.definitions)
+            .into_iter()
+            .partition(is_used);
+        self.definitions = free;
+        self.kept.extend(used.iter().map(|part: &Part| {
+            format!(
+                "{} stays: its objects would be deleted with it",
+                part.display()
+            )
+        }));
+        self.parts.retain(|part| {
+            part.resource.kind != "Lease"
+                || !part
+                    .object
+                    .name_any()
+                    .contains("-controller-leader-election")
+        });
+        let is_shared = |part: &Part| {
+            part.object
+                .annotations()
+                .contains_key(names::FORM_BEFORE_TAKE_OVER)
+                || has_source_controller
+                    && part.resource.kind == "Service"
+                    && part.object.name_any() == SOURCE_CONTROLLER
+        };
+        let (shared, ours) = std::mem::take(&mut self.parts)
+            .into_iter()
+            .partition(is_shared);
+        self.parts = ours;
+        shared
     }
 
     /// Whether there is nothing to take out.

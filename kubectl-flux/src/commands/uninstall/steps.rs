@@ -20,10 +20,10 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// What the steps work with.
 pub(super) struct Steps<'a> {
-    cluster: &'a Cluster,
-    inventory: &'a Inventory,
+    pub(super) cluster: &'a Cluster,
+    pub(super) inventory: &'a Inventory,
     deadline: Instant,
-    is_rehearsal: bool,
+    pub(super) is_rehearsal: bool,
 }
 
 impl<'a> Steps<'a> {
@@ -41,7 +41,8 @@ impl<'a> Steps<'a> {
         }
     }
 
-    fn done(&self, what: &str, verb: &str) {
+    /// Says that something was done, or would be.
+    pub(super) fn done(&self, what: &str, verb: &str) {
         let rehearsal = if self.is_rehearsal { " (dry run)" } else { "" };
         output::success(format!("{what} {verb}{rehearsal}"));
     }
@@ -286,7 +287,7 @@ fn why_it_stays(object: &DynamicObject) -> String {
 }
 
 /// How an inventory names a part.
-fn id(part: &Part) -> String {
+pub(super) fn id(part: &Part) -> String {
     ObjectId {
         namespace: part.object.namespace().unwrap_or_default(),
         name: part.object.name_any(),
@@ -297,7 +298,7 @@ fn id(part: &Part) -> String {
 }
 
 /// Whether a Kustomization applied one of these.
-fn applies_any(object: &DynamicObject, ids: &[String]) -> bool {
+pub(super) fn applies_any(object: &DynamicObject, ids: &[String]) -> bool {
     let entries = object.at("/status/inventory/entries");
     let entries = entries.and_then(serde_json::Value::as_array);
     entries.into_iter().flatten().any(|entry| {

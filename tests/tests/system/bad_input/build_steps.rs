@@ -11,7 +11,11 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{cluster::PATIENCE, manifests::config_map, scene::Scene};
+use super::{
+    cluster::{COMMON_KEYS, PATIENCE},
+    manifests::config_map,
+    scene::Scene,
+};
 
 const APPS: &str = "apps";
 
@@ -150,6 +154,27 @@ async fn encrypted_files_are_decrypted_and_checked() {
         assert_eq!(String::from_utf8(found.0).unwrap(), value, "{name}");
         assert!(secret.data.get("sops").is_none());
     }
+
+    // The key of all Kustomizations that name none lies in the operator's namespace; whom a change
+    // of it concerns is woken.
+    let common = async |key: &str| {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"x.agekey": key},
+            "metadata": {"name": COMMON_KEYS, "namespace": "flux-system"}});
+        let text = format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: flux-system}}\n---\n{secret}"
+        );
+        let apply = ["apply", "--server-side", "-f", "-"];
+        let output = scene.env.kubectl_with_input(&apply, &text).await;
+        output.unwrap().success().unwrap();
+    };
+    common(stranger).await;
+    let decryption = json!({"decryption": {"provider": "sops"}});
+    scene.kustomization(APPS, APPS, "./", decryption).await;
+    scene
+        .says::<Kustomization>(APPS, "False", "BuildFailed", &["encrypted for age1"])
+        .await;
+    common(key).await;
+    scene.applied(APPS, &revision).await;
 }
 
 #[tokio::test]

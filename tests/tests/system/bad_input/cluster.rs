@@ -22,6 +22,9 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// For what takes moments; a machine that compiles and tests at once takes longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Secret of the operator's namespace with age keys for everybody.
+pub(super) const COMMON_KEYS: &str = "common-keys";
+
 /// The cluster with its operator, and a lock that tests hold while they rely on it.
 #[derive(Debug)]
 pub(super) struct Cluster {
@@ -106,6 +109,7 @@ async fn launch(env: &Env, ports: [u16; 3], storage: &std::path::Path) -> Arc<Pr
         format!("--health-addr=127.0.0.1:{health}"),
         format!("--metrics-addr=127.0.0.1:{metrics}"),
         "--cross-namespace-policies".to_owned(),
+        format!("--sops-age-secret={COMMON_KEYS}"),
     ];
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let operator = env.start_operator(&arguments).await.unwrap();

@@ -9,9 +9,11 @@
 mod build_steps;
 mod cluster;
 mod content;
+mod deletion;
 mod foreign;
 mod git_access;
 mod git_push;
+mod health;
 mod images;
 mod manifests;
 mod markers;

@@ -5,6 +5,7 @@ mod bootstrap;
 mod conflicts;
 mod cycle;
 mod disturbances;
+mod give_back;
 mod layouts;
 mod pods;
 mod scene;
