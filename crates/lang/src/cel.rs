@@ -1,7 +1,11 @@
 //! Expressions of the Common Expression Language, as `healthCheckExprs` and `readyExpr` of a
 //! Kustomization hold them: read here, evaluated by the operator.
 
-pub use cel::Program;
+mod optional;
+
+use cel::parser::Parser;
+
+pub use cel::IdedExpr;
 
 /// Longest expression, in bytes.
 const MAX_LENGTH: usize = 16 << 10;
@@ -45,7 +49,7 @@ pub enum CelError {
 ///
 /// # Errors
 /// [`CelError`]. Names and types are not looked at: those depend on the object.
-pub fn parse(text: &str) -> Result<Program, CelError> {
+pub fn parse(text: &str) -> Result<IdedExpr, CelError> {
     if text.len() > MAX_LENGTH {
         return Err(CelError::TooLong);
     }
@@ -57,14 +61,19 @@ pub fn parse(text: &str) -> Result<Program, CelError> {
     // promise: it gets one of its own. Whatever it asserts is not our end either.
     let read = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
-        let read = thread.spawn_scoped(scope, || Program::compile(text));
+        let read = thread.spawn_scoped(scope, || {
+            let parser = Parser::default().enable_optional_syntax(true);
+            let mut expression = parser.parse(text)?;
+            optional::fields_to_indices(&mut expression);
+            Ok::<_, cel::ParseErrors>(expression)
+        });
         read.map(std::thread::ScopedJoinHandle::join)
     });
     let Ok(read) = read else {
         return Err(CelError::Unreadable);
     };
     let errors = match read {
-        Ok(Ok(program)) => return Ok(program),
+        Ok(Ok(expression)) => return Ok(expression),
         Ok(Err(errors)) => errors.errors,
         Err(_) => return Err(CelError::Unreadable),
     };
@@ -141,6 +150,7 @@ mod tests {
             "has(status.phase) && status.phase in ['Done', \"Won't\"]",
             "dep.metadata.labels['app/version'] == self.metadata.labels[\"app/version\"]",
             "size(a) > 1 ? true : -b < 2.5",
+            "status.?phase.orValue('') == 'Done'",
         ] {
             assert!(parse(text).is_ok(), "{text}");
         }

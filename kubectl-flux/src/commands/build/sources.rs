@@ -1,7 +1,6 @@
 //! Where the variables of `substituteFrom` come from: what is built in the same run, the cluster,
 //! or a file of the repository, in this order.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use flux_api::kustomize::SubstituteReference;
