@@ -3,6 +3,8 @@
 //! Only the best candidates are kept. The others are counted: what is worse than the worst that is
 //! kept cannot be selected before all of those are gone, and then the tags are read again.
 
+use std::collections::VecDeque;
+
 use super::{Candidate, PolicyError, Selection, Selector};
 
 /// Candidates kept: more than registries delete between two scans.
@@ -12,8 +14,8 @@ const KEPT: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Ranking {
     selector: Selector,
-    /// Sorted, the best last.
-    best: Vec<Candidate<'static>>,
+    /// Sorted, the best last: tags often come in their order, each better than those before.
+    best: VecDeque<Candidate<'static>>,
     candidates: usize,
     /// Tags because of which the policy selects nothing.
     fatal: usize,
@@ -25,7 +27,7 @@ impl Ranking {
     pub fn new<'a>(selector: Selector, tags: impl IntoIterator<Item = &'a str>) -> Self {
         let mut ranking = Self {
             selector,
-            best: Vec::with_capacity(KEPT + 1),
+            best: VecDeque::with_capacity(KEPT + 1),
             candidates: 0,
             fatal: 0,
         };
@@ -41,7 +43,7 @@ impl Ranking {
             Ok(candidate) => {
                 self.candidates += 1;
                 let is_full = self.best.len() == KEPT;
-                if is_full && self.best.first().is_some_and(|worst| candidate < *worst) {
+                if is_full && self.best.front().is_some_and(|worst| candidate < *worst) {
                     return;
                 }
                 // What is not kept is worse than all that is; the place of one that went is not
@@ -53,7 +55,7 @@ impl Ranking {
                 }
                 self.best.insert(at, candidate.into_owned());
                 if self.best.len() > KEPT {
-                    self.best.remove(0);
+                    self.best.pop_front();
                 }
             }
             Err(rejection) => self.fatal += usize::from(rejection.is_fatal()),
@@ -91,7 +93,7 @@ impl Ranking {
         if self.best.is_empty() {
             *self = Self::new(self.selector.clone(), tags.clone());
         }
-        match self.best.last() {
+        match self.best.back() {
             Some(best) => Ok(Selection {
                 tag: best.tag(),
                 key: best.key().to_owned(),

@@ -280,16 +280,19 @@ impl<'e> Bench<'e> {
     async fn logged(&self, commit: &str) -> Result<(u64, u64)> {
         let line = wait::until("the log line", PATIENCE, None, async || {
             let log = fs::read_to_string(self.operator.log()).map_err(|error| error.to_string())?;
-            let lines = log
+            let mut lines = log
                 .lines()
                 .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let mut fields = lines.map(|line| line["fields"].clone());
-            fields
-                .find(|fields| fields["commit"] == commit)
+            lines
+                .find(|line| line["commit"] == commit)
                 .ok_or_else(|| "not there".to_owned())
         })
         .await?;
-        let number = |name: &str| line[name].as_u64().unwrap_or_default();
+        // Large numbers are written as texts.
+        let number = |name: &str| {
+            let text = line[name].to_string();
+            text.trim_matches('"').parse::<u64>().unwrap_or_default()
+        };
         let (total, server) = (number("milliseconds"), number("waiting"));
         Ok((total.saturating_sub(server), server))
     }
@@ -468,13 +471,10 @@ impl Meter {
     /// Hundredths of a second in user and system mode.
     fn ticks(&self) -> Result<u64> {
         let stat = fs::read_to_string(self.process.join("stat"))?;
+        // From the state on, which is the third field: utime and stime are 14 and 15.
         let fields = stat.rsplit(") ").next().context("no fields")?;
-        let numbers: Vec<u64> = fields
-            .split(' ')
-            .filter_map(|field| field.parse().ok())
-            .collect();
-        // After the state, which is no number: ppid is the first, utime the eleventh.
-        Ok(numbers.get(10).unwrap_or(&0) + numbers.get(11).unwrap_or(&0))
+        let times = fields.split(' ').skip(11).take(2);
+        Ok(times.filter_map(|field| field.parse::<u64>().ok()).sum())
     }
 
     fn print(&self, what: &str, wall: Duration, ours: u64, server: u64) -> Result<()> {
