@@ -99,25 +99,14 @@ impl Run<'_> {
     async fn steps(&mut self) -> Result<Verdict, Verdict> {
         let plan = plan::Plan::of(self.object, self.context).await?;
         let policies = policies::of(self.object, self.context).await?;
-        let head = self
-            .context
-            .git
-            .resolve(&plan.remote, &plan.base)
-            .await
-            .map_err(source::failed)?;
         let handled = self.object.annotations().get(names::REQUESTED_AT);
         let asked = handled.is_some() && handled != self.status.last_handled_reconcile_at.as_ref();
-        let observed = self.object.status.as_ref().is_some_and(|status| {
-            status.observed_generation == self.object.metadata.generation
-                && status.observed_source_revision.as_ref() == Some(&head.revision)
-                && status.observed_policies == policies.observed()
-        });
         let judged = Arc::new(Judged {
             scope: plan.scope.clone(),
             policies: policies.clone(),
         });
         let key = Key::of(self.object);
-        if observed && !asked {
+        if !asked && self.observes(&policies) && self.is_current(&plan).await? {
             if self.context.judged.get(&key).as_ref() == Some(&judged) {
                 return Ok(up_to_date());
             }
@@ -144,6 +133,23 @@ impl Run<'_> {
             self.note_push(commit, &pushed, &plan);
         }
         Ok(up_to_date())
+    }
+
+    /// Whether the last run saw this spec and these policies.
+    fn observes(&self, policies: &policies::Policies) -> bool {
+        self.object.status.as_ref().is_some_and(|status| {
+            status.observed_generation == self.object.metadata.generation
+                && status.observed_policies == policies.observed()
+        })
+    }
+
+    /// Whether the last run saw the commit that is there now. Asks the server, which is not needed
+    /// where the edit is to be made anyway.
+    async fn is_current(&self, plan: &plan::Plan) -> Result<bool, Verdict> {
+        let git = &self.context.git;
+        let head = git.resolve(&plan.remote, &plan.base).await;
+        let head = head.map_err(source::failed)?;
+        Ok(self.status.observed_source_revision.as_ref() == Some(&head.revision))
     }
 
     fn note_push(&mut self, commit: &str, pushed: &Pushed, plan: &plan::Plan) {

@@ -72,12 +72,6 @@ impl Controlled for ImagePolicy {
         }
     }
 
-    fn concluded(&self, verdict: &Verdict, context: &Context) {
-        if verdict.is_ready() {
-            wake_automations(&Key::of(self), context);
-        }
-    }
-
     fn observed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
         let latest = |object: Option<&Self>| object?.status.as_ref()?.latest_ref.clone();
         if let Some(object) = after
@@ -290,7 +284,11 @@ impl Run<'_> {
         }
         self.status.latest_image = Some(format!("{}:{}", latest.name, latest.tag));
         self.status.latest_ref = Some(latest.clone());
-        self.context.selected.set(&self.key, latest);
+        let before = self.context.selected.set(&self.key, latest.clone());
+        if before.as_ref() != Some(&latest) {
+            // They need not wait until the status is written.
+            wake_automations(&self.key, self.context);
+        }
         Verdict::Ready {
             reason: reason::SUCCEEDED,
             message,
@@ -322,7 +320,7 @@ fn waiting(message: String) -> Verdict {
 }
 
 /// Wakes the automations that may use the policy.
-fn wake_automations(key: &Key, context: &Context) {
+pub fn wake_automations(key: &Key, context: &Context) {
     let all = context.args.cross_namespace_policies;
     for automation in context.stores.image_update_automations.state() {
         if all || automation.namespace().as_deref() == Some(&key.namespace) {

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
+use crate::image_policy;
 use crate::key::Key;
 use crate::status::common_fields;
 
@@ -69,9 +70,11 @@ impl Controlled for ImageRepository {
         }
     }
 
-    fn concluded(&self, _: &Verdict, context: &Context) {
-        // Policies also wait for the first scan, and look at accessFrom.
-        wake_policies(&Key::of(self), context);
+    fn concluded(&self, verdict: &Verdict, context: &Context) {
+        // Policies that wait for a first scan say why there is none.
+        if !verdict.is_ready() {
+            wake_policies(&Key::of(self), context);
+        }
     }
 
     fn changed(before: Option<&Self>, after: Option<&Self>, context: &Context) {
@@ -85,6 +88,14 @@ impl Controlled for ImageRepository {
             && asked(before) != asked(after)
         {
             context.asked.set(&Key::of(object), Instant::now());
+        }
+        let access = |object: Option<&Self>| object.map(|object| object.spec.access_from.clone());
+        if let Some(object) = after.or(before)
+            && access(before) != access(after)
+        {
+            for policy in wake_policies(&Key::of(object), context) {
+                image_policy::wake_automations(&policy, context);
+            }
         }
     }
 
@@ -132,7 +143,10 @@ impl Run<'_> {
                 false => exclude(scan.tags, &exclusion),
             };
             let revision = checksum(&tags);
-            context.tags.set(&key, &subject, tags.clone());
+            if context.tags.set(&key, &subject, tags.clone()) {
+                // They need not wait until the status is written.
+                wake_policies(&key, &context);
+            }
             (tags, revision)
         };
         let (tags, revision) = scans::on_a_thread(work).await;
@@ -256,15 +270,19 @@ fn checksum(tags: &Tags) -> String {
     ((b << 16) | a).to_string()
 }
 
-/// Wakes the policies that select from an ImageRepository.
-fn wake_policies(key: &Key, context: &Context) {
+/// Wakes the policies that select from an ImageRepository, and names them.
+fn wake_policies(key: &Key, context: &Context) -> Vec<Key> {
+    let mut woken = Vec::new();
     for policy in context.stores.image_policies.state() {
         let reference = &policy.spec.image_repository_ref;
         let namespace = reference.namespace.clone().or_else(|| policy.namespace());
         if reference.name == key.name && namespace.as_deref() == Some(&key.namespace) {
-            context.triggers.image_policies.wake(&Key::of(&*policy));
+            let policy = Key::of(&*policy);
+            context.triggers.image_policies.wake(&policy);
+            woken.push(policy);
         }
     }
+    woken
 }
 
 #[cfg(test)]
