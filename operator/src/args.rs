@@ -55,6 +55,11 @@ pub struct Args {
     #[arg(long, default_value = "2s")]
     pub leader_election_retry_period: GoDuration,
 
+    /// UID of the pod that this process runs in: after a crash its Leases are still its own [default:
+    /// each process stands for election anew].
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pub pod_uid: Option<String>,
+
     /// Scales Flux's own controllers to 0 first, instead of refusing to start beside them.
     #[arg(long)]
     pub take_over: bool,

@@ -217,3 +217,8 @@ pub mod reason {
     /// ImageUpdateAutomation: the source could not be prepared.
     pub const SOURCE_MANAGER_FAILED: &str = "SourceManagerFailed";
 }
+
+/// Annotation of a Lease of leader election: who holds it, or held it last, when that is one of our
+/// processes. Flux's controllers use the same Leases and keep annotations: it is ours as long as
+/// the Lease itself names the same holder, or none.
+pub const LEASE_HOLDER: &str = "flux-sync/lease-holder";

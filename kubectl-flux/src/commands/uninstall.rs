@@ -4,6 +4,7 @@
 //! applied. Only when no pod of it is left are finalizers removed and definitions deleted, so that
 //! workloads never notice.
 
+mod elsewhere;
 mod give_back;
 mod inventory;
 mod steps;
@@ -68,6 +69,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         let steps = Steps::new(&cluster, &inventory, context.timeout(), args.dry_run);
         output::action(format!("deleting components in {namespace} namespace"));
         steps.stop_programs().await?;
+        if !args.dry_run {
+            elsewhere::wait(&cluster, namespace).await?;
+        }
         if let Some(heir) = &heir {
             heir.restore_forms(&steps).await?;
         }

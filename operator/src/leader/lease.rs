@@ -3,14 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use flux_api::names::LEASE_HOLDER;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-
-/// Annotation of a Lease: the holder, when it is one of our processes. Flux's controllers use the
-/// same Leases and keep annotations, so that the name alone would not tell.
-pub const HOLDER: &str = "flux-sync/lease-holder";
 
 /// A Lease that was not renewed for so long is free whatever one has seen oneself: clocks of one
 /// cluster do not differ by that much, and nobody should wait for a process that died yesterday.
@@ -108,7 +105,7 @@ pub fn is_held_by_us(lease: &Lease) -> bool {
         .metadata
         .annotations
         .as_ref()
-        .and_then(|a| a.get(HOLDER));
+        .and_then(|a| a.get(LEASE_HOLDER));
     holder.is_some() && holder == marked
 }
 
@@ -130,19 +127,17 @@ pub fn held(mut lease: Lease, identity: &str, lasts: Duration, clock: Timestamp)
         .metadata
         .annotations
         .get_or_insert_default()
-        .insert(HOLDER.to_owned(), identity.to_owned());
+        .insert(LEASE_HOLDER.to_owned(), identity.to_owned());
     lease
 }
 
-/// The Lease as it is to be written when it is given back, so that nobody waits for its end.
+/// The Lease as it is to be written when it is given back, so that nobody waits for its end. Who
+/// had it last stays readable in the annotation.
 pub fn released(mut lease: Lease, clock: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
     spec.lease_duration_seconds = Some(1);
     spec.renew_time = Some(MicroTime(clock));
-    if let Some(annotations) = &mut lease.metadata.annotations {
-        annotations.remove(HOLDER);
-    }
     lease
 }
 

@@ -205,9 +205,6 @@ fn operator_arguments(settings: &Settings) -> Vec<String> {
     if !settings.all_namespaces {
         args.push("--watch-all-namespaces=false".to_owned());
     }
-    if settings.replicas > 1 {
-        args.push("--enable-leader-election".to_owned());
-    }
     args
 }
 

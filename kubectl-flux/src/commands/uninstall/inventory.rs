@@ -333,10 +333,11 @@ fn is_labelled(object: &DynamicObject) -> bool {
 }
 
 /// The leader's name is that of its pod.
-fn is_held_by_us(lease: &DynamicObject) -> bool {
-    lease.data["spec"]["holderIdentity"]
-        .as_str()
-        .is_some_and(|holder| holder.starts_with("sync-operator-"))
+/// Whether a process of ours holds a Lease, or gave it back and nobody took it since.
+pub(super) fn is_held_by_us(lease: &DynamicObject) -> bool {
+    let holder = lease.data["spec"]["holderIdentity"].as_str();
+    let ours = lease.annotations().get(names::LEASE_HOLDER);
+    ours.is_some_and(|ours| matches!(holder, None | Some("")) || holder == Some(ours))
 }
 
 fn definition_resource() -> ApiResource {
@@ -468,11 +469,18 @@ mod tests {
     #[test]
     fn leases_of_ours() {
         let lease = |holder: &str| -> DynamicObject {
-            serde_json::from_value(json!({"metadata": {"name": "x"},
+            serde_json::from_value(json!({
+                "metadata": {"name": "x", "annotations": {names::LEASE_HOLDER: "pod_1"}},
                 "spec": {"holderIdentity": holder}}))
             .unwrap()
         };
-        assert!(is_held_by_us(&lease("sync-operator-6d5f-x_1")));
+        assert!(is_held_by_us(&lease("pod_1")));
+        // Given back.
+        assert!(is_held_by_us(&lease("")));
+        // Flux took it, and keeps the annotation.
         assert!(!is_held_by_us(&lease("source-controller-6d5f-x_1")));
+        let mut foreign = lease("");
+        foreign.metadata.annotations = None;
+        assert!(!is_held_by_us(&foreign));
     }
 }

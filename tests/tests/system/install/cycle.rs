@@ -39,6 +39,10 @@ spec:
         image: foo:1
 ";
 
+/// How often everything is installed and removed; what is between is looked at in the first rounds.
+const ROUNDS: usize = 10;
+const LOOKED_AT: usize = 2;
+
 /// What a Kustomization applies in these tests.
 fn workloads() -> [ApiResource; 3] {
     [
@@ -77,7 +81,7 @@ async fn installed_and_removed_again_and_again() {
     let url = git.https_url("installed/app");
 
     let mut before: Option<Vec<String>> = None;
-    for round in 0..3 {
+    for round in 0..ROUNDS {
         let installed = scene.flux(&format!("install {REGISTRY}")).await;
         let text = installed.stderr.clone();
         installed.success().unwrap();
@@ -97,6 +101,11 @@ async fn installed_and_removed_again_and_again() {
                 text.contains(line),
                 "{line} is missing in round {round}:\n{text}"
             );
+        }
+        if round >= LOOKED_AT {
+            scene.flux("uninstall --silent").await.success().unwrap();
+            assert_eq!(traces(&scene).await, Vec::<String>::new(), "round {round}");
+            continue;
         }
         let check = scene.flux("check").await;
         assert!(check.stderr.contains("✔ all checks passed"), "{check}");
@@ -205,6 +214,22 @@ async fn each_part_is_installed_without_the_other() {
         .kubectl("-n flux-system get deployments -o jsonpath={.items[*].metadata.name}={.items[*].spec.replicas}")
         .await;
     assert_eq!(all.success().unwrap(), "sync-operator=2");
+    // A process on somebody's machine would delete what it applied.
+    let operator = scene.operator().await;
+    scene
+        .until("the operator's Lease", async || {
+            let line = "-n flux-system get lease kustomize-controller-leader-election";
+            let output = scene.kubectl(line).await;
+            output.success().map(drop).map_err(|e| e.to_string())
+        })
+        .await;
+    let refused = scene.flux("uninstall --silent --keep-namespace").await;
+    let said = refused.failure().unwrap();
+    assert!(
+        said.contains("an operator that is no pod of flux-system namespace runs: it renews Lease"),
+        "{said}"
+    );
+    operator.stop();
     let removed = scene.flux("uninstall --silent --keep-namespace").await;
     removed.success().unwrap();
     let left = scene

@@ -97,7 +97,8 @@ impl Scene {
         output.unwrap().success().unwrap();
     }
 
-    /// The operator, outside the cluster: without a node it cannot run inside.
+    /// The operator with the flags of an installation, outside the cluster: without a node it cannot
+    /// run inside.
     pub(super) async fn operator(&self) -> Arc<Process> {
         let ports = [(); 3].map(|()| free_port().unwrap());
         let storage = self.env.sandbox().dir().join(format!("data-{}", ports[0]));
@@ -106,6 +107,7 @@ impl Scene {
             format!("--storage-addr=127.0.0.1:{}", ports[0]),
             format!("--health-addr=127.0.0.1:{}", ports[1]),
             format!("--metrics-addr=127.0.0.1:{}", ports[2]),
+            "--enable-leader-election".to_owned(),
         ];
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         self.env.start_operator(&arguments).await.unwrap()
