@@ -23,7 +23,7 @@ const USER: u64 = 65532;
 const PROGRAMS: &str = "usr/local/bin";
 
 /// The authorities that TLS servers are checked against: where rustls and Go both look first.
-const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
+pub const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// The bundle of Debian's package `ca-certificates` on this machine.
 pub const HOST_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";

@@ -5,12 +5,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::network::{NODE_ADDRESS, POD_CIDR};
+use crate::image::product;
 
 /// The node's name.
 pub const NODE_NAME: &str = "sandbox";
 
 /// The image of the container that holds a pod's namespaces.
 pub(super) const PAUSE_IMAGE: &str = "registry.k8s.io/pause:3.10";
+
+/// The file of [`container`], beside containerd's own.
+pub(super) const CONTAINER_SPEC: &str = "container.json";
 
 /// containerd's socket, inside the node's own /run.
 pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
@@ -53,13 +57,29 @@ pub(super) fn containerd(dir: &Path, cni_plugins: &Path, snapshotter: &str) -> S
          snapshotter = \"{snapshotter}\"\n\
          [{cri}.containerd.runtimes.runc]\n\
          runtime_type = \"io.containerd.runc.v2\"\n\
+         base_runtime_spec = {container}\n\
          [{cri}.registry]\n\
          config_path = {registries}\n",
         root = text(&dir.join("containerd")),
+        container = text(&dir.join(CONTAINER_SPEC)),
         plugins = text(cni_plugins),
         cni = text(&dir.join("cni")),
         registries = text(&dir.join("registries")),
     )
+}
+
+/// What every container has beside what its pod says: the usual, `default`, and the sandbox's
+/// authority in the place of the world's, since no server of the world can be reached from there.
+pub(super) fn container(mut default: Value, ca: &Path) -> Value {
+    if let Some(Value::Array(mounts)) = default.get_mut("mounts") {
+        mounts.push(json!({
+            "destination": format!("/{}", product::AUTHORITIES),
+            "type": "bind",
+            "source": ca,
+            "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
+        }));
+    }
+    default
 }
 
 /// What containerd knows about one registry, in TOML.
