@@ -1,33 +1,48 @@
 //! The product's images, assembled from the programs of this tree and pushed to the sandbox's
 //! registry.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::Env;
 use crate::{
     image::{
-        Compression,
-        product::{self, Parts},
+        Compression, Image, Layer,
+        product::{self, HOST_AUTHORITIES, Parts},
     },
-    sandbox::programs::Program,
+    sandbox::{node, programs::Program},
 };
+
+/// The tag that the manifests name.
+pub(crate) const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 impl Env {
     /// Builds the programs and pushes `sync-operator` and `admission-webhook` with the tag that
-    /// the manifests name. The operator's trusts the sandbox's authority, and no other.
+    /// the manifests name.
     ///
     /// # Errors
     /// When a program does not compile, or the registry refuses.
     pub async fn push_images(&self) -> Result<()> {
+        for (repository, image) in self.images().await? {
+            self.registry()?.push(repository, VERSION, &image).await?;
+        }
+        Ok(())
+    }
+
+    /// Builds the programs and assembles `sync-operator` and `admission-webhook`.
+    ///
+    /// # Errors
+    /// When a program does not compile or lacks a library.
+    pub async fn images(&self) -> Result<[(&'static str, Image); 2]> {
         let binaries = self.build_binaries().await?.clone();
         let kustomize = self.programs.path(Program::Kustomize)?.clone();
-        let authorities = self.sandbox.ca_file();
         let assemble = move || {
             let parts = Parts {
                 operator: &binaries.operator,
                 webhook: &binaries.webhook,
                 kustomize: &kustomize,
-                authorities: &authorities,
+                authorities: Path::new(HOST_AUTHORITIES),
                 version: env!("CARGO_PKG_VERSION"),
                 compression: Compression::None,
             };
@@ -39,10 +54,16 @@ impl Env {
                 ),
             ])
         };
-        let tag = concat!("v", env!("CARGO_PKG_VERSION"));
-        for (repository, image) in tokio::task::spawn_blocking(assemble).await?? {
-            self.registry()?.push(repository, tag, &image).await?;
-        }
-        Ok(())
+        tokio::task::spawn_blocking(assemble).await?
+    }
+
+    /// The files of the walk's app: agnhost, built when it is nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub async fn agnhost(&self) -> Result<Layer> {
+        let programs = self.sandbox.programs(&[Program::Agnhost])?;
+        let program = programs.path(Program::Agnhost)?.clone();
+        Ok(tokio::task::spawn_blocking(move || node::agnhost(&program)).await??)
     }
 }

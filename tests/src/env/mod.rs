@@ -4,10 +4,11 @@
 //! Errors are for people who read a test's output, hence `anyhow`.
 
 mod binaries;
-mod images;
+pub(crate) mod images;
 mod kubectl;
 
 use std::{
+    ffi::OsString,
     path::PathBuf,
     process::Command,
     sync::{
@@ -226,7 +227,28 @@ impl Env {
     ///
     /// # Errors
     /// When there is no control plane.
-    pub fn variables(&self) -> Result<Vec<(&'static str, std::ffi::OsString)>> {
+    pub fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let home = self.sandbox.dir().join("home");
+        let authority = self.sandbox.node().map(|_| self.sandbox.ca_file());
+        let trusted = authority.map(|file| ("SSL_CERT_FILE", file.into()));
+        Ok(Vec::from_iter(trusted.into_iter().chain([
+            ("PATH", self.search_path()?),
+            ("HOME", home.clone().into()),
+            ("XDG_CACHE_HOME", home.join(".cache").into()),
+            ("XDG_CONFIG_HOME", home.join(".config").into()),
+            ("XDG_STATE_HOME", home.join(".local/state").into()),
+            (
+                "KUBECONFIG",
+                self.sandbox.control_plane()?.kubeconfig().into(),
+            ),
+        ])))
+    }
+
+    /// `PATH` with kubectl, kustomize and, once it is built, the plugin before all else.
+    ///
+    /// # Errors
+    /// When a folder's name contains a colon.
+    pub(crate) fn search_path(&self) -> Result<OsString> {
         let plugin = self
             .binaries
             .get()
@@ -240,22 +262,8 @@ impl Env {
             .chain(plugin)
             .filter_map(|program| program.parent().map(PathBuf::from));
         let inherited = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(folders.chain(std::env::split_paths(&inherited)))
-            .context("a folder's name contains a colon")?;
-        let home = self.sandbox.dir().join("home");
-        let authority = self.sandbox.node().map(|_| self.sandbox.ca_file());
-        let trusted = authority.map(|file| ("SSL_CERT_FILE", file.into()));
-        Ok(Vec::from_iter(trusted.into_iter().chain([
-            ("PATH", path),
-            ("HOME", home.clone().into()),
-            ("XDG_CACHE_HOME", home.join(".cache").into()),
-            ("XDG_CONFIG_HOME", home.join(".config").into()),
-            ("XDG_STATE_HOME", home.join(".local/state").into()),
-            (
-                "KUBECONFIG",
-                self.sandbox.control_plane()?.kubeconfig().into(),
-            ),
-        ])))
+        std::env::join_paths(folders.chain(std::env::split_paths(&inherited)))
+            .context("a folder's name contains a colon")
     }
 
     /// Polls until `condition` holds; its error says what is still missing.

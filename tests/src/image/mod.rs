@@ -11,6 +11,7 @@ mod error;
 pub mod layer;
 pub mod product;
 pub mod push;
+pub mod target;
 
 use serde_json::{Value, json};
 

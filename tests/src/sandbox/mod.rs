@@ -10,6 +10,7 @@ mod error;
 pub mod git;
 mod kubeconfig;
 pub mod node;
+mod outside;
 mod paths;
 pub mod pki;
 pub mod process;
@@ -21,6 +22,7 @@ mod tls;
 pub mod wait;
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -32,6 +34,8 @@ pub use control_plane::ControlPlane;
 pub use error::{Error, Result};
 pub use git::GitServer;
 pub use node::Node;
+pub use outside::Outside;
+pub(crate) use paths::write_secret;
 pub use registry::Registry;
 
 use self::{
@@ -58,6 +62,8 @@ pub struct Options {
     pub registry: bool,
     /// Run a node, with all of the above.
     pub node: bool,
+    /// Let others reach Git server and registry under this address of the machine.
+    pub address: Option<IpAddr>,
     /// Let the API server write down every request, for [`crate::measure::RequestLog`].
     pub audit: bool,
 }
@@ -72,6 +78,7 @@ impl Default for Options {
             git: false,
             registry: false,
             node: false,
+            address: None,
             audit: false,
         }
     }
@@ -106,6 +113,7 @@ pub struct Sandbox {
     git: Option<GitServer>,
     registry: Option<Registry>,
     node: Option<Node>,
+    outside: Option<Outside>,
     ready_after: Duration,
     supervisor: Arc<Supervisor>,
 }
@@ -150,7 +158,13 @@ impl Sandbox {
                 GitServer::start(dir.join("git"), &supervisor, &authority).await
             }),
             when(options.registry, async || {
-                Registry::start(dir.join("registry"), &supervisor, &authority).await
+                Registry::start(
+                    dir.join("registry"),
+                    &supervisor,
+                    &authority,
+                    options.address,
+                )
+                .await
             }),
         )?;
         let node = match (network, &control_plane, &git, &registry) {
@@ -166,6 +180,12 @@ impl Sandbox {
             }
             _ => None,
         };
+        let outside = match (options.address, &git, &registry) {
+            (Some(address), Some(git), Some(registry)) => {
+                Some(Outside::start(address, git, registry)?)
+            }
+            _ => None,
+        };
         let ready_after = start.elapsed();
         let sandbox = Self {
             dir,
@@ -175,6 +195,7 @@ impl Sandbox {
             git,
             registry,
             node,
+            outside,
             ready_after,
             supervisor,
         };
@@ -255,6 +276,16 @@ impl Sandbox {
     /// [`Error::NotStarted`] when the options said so.
     pub fn node(&self) -> Result<&Node> {
         self.node.as_ref().ok_or(Error::NotStarted("node"))
+    }
+
+    /// Where others reach Git server and registry.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] when the options name no address.
+    pub fn outside(&self) -> Result<&Outside> {
+        self.outside
+            .as_ref()
+            .ok_or(Error::NotStarted("address for others"))
     }
 
     /// A new client with an administrator's rights, for the runtime that calls.

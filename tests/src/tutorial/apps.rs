@@ -34,20 +34,26 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
 
     walk.report.chapter("Deploy keys");
     let url = walk.ssh_url(APPS)?;
-    // As in the walk: no user in the URL, no .git at its end.
-    let bare = url
-        .replacen(&format!("{}@", walk.git_user()?), "", 1)
-        .replace(".git", "");
+    // As in the walk: no user in the URL, no .git at its end. A user other than `git` is needed.
+    let bare = url.replacen("ssh://git@", "ssh://", 1).replace(".git", "");
+    let key = walk.guest.as_ref().and_then(|guest| guest.key());
+    let (key, shown) = match key {
+        None => (String::new(), "✚ deploy key: ecdsa-sha2-nistp384 "),
+        Some(key) => (
+            format!(" --private-key-file='{}'", key.display()),
+            "✚ deploy key: ",
+        ),
+    };
     for app in BOTH {
         let out = walk
             .sh(&format!(
-                "kubectl flux create secret git k8s-kind-apps --url={bare} --namespace={app}"
+                "kubectl flux create secret git k8s-kind-apps --url={bare} --namespace={app}{key}"
             ))
             .await?;
         walk.report.contains(
             &format!("the deploy key of {app} is made and shown"),
             &out.text,
-            "✚ deploy key: ecdsa-sha2-nistp384 ",
+            shown,
         );
         walk.add_deploy_key(app, "k8s-kind-apps", APPS, true)
             .await?;

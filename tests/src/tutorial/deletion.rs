@@ -42,7 +42,7 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
         out.text.split_whitespace().count() == 2,
         &out.text,
     );
-    if walk.has_node() {
+    if walk.runs_pods() {
         walk.pods_are_well().await?;
     }
     Ok(())

@@ -16,7 +16,9 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
         true => "cluster with node ready after ",
         false => "control plane ready after     ",
     };
-    println!("{sandbox}      {:.1} s", walk.ready_after().as_secs_f64());
+    if walk.guest.is_none() {
+        println!("{sandbox}      {:.1} s", walk.ready_after().as_secs_f64());
+    }
     if let Some(install) = walk.figures.install {
         println!(
             "install to all Ready                {:.1} s",

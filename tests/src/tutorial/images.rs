@@ -9,11 +9,12 @@ use super::walk::{FLEET, Walk};
 pub(super) async fn run(walk: &mut Walk) -> Result<()> {
     let image = walk.image()?;
     walk.report.chapter("ImageRepositories");
+    let authority = walk.registry_authority().await?;
     let mut script = String::new();
     for app in BOTH {
         script.push_str(&format!(
             "kubectl flux create image repository agnhost --image={image} --interval=5m \
-             --namespace={app} --export > apps/{app}/agnhost.imagerepository.yaml\n"
+             --namespace={app}{authority} --export > apps/{app}/agnhost.imagerepository.yaml\n"
         ));
     }
     script.push_str(

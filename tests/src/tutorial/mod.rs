@@ -9,6 +9,7 @@ mod automation;
 mod deletion;
 mod exposition;
 mod figures;
+mod guest;
 mod images;
 mod programs;
 mod report;
@@ -17,21 +18,50 @@ mod shell;
 mod sources;
 mod walk;
 
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use anyhow::Result;
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 
 use walk::Walk;
 
 /// Plays the walk and checks every step of it.
 #[derive(Debug, Parser)]
-#[command(name = "tutorial")]
+#[command(name = "tutorial", group = ArgGroup::new("servers").args(["host", "git_url"]))]
 pub struct Args {
     /// Keeps everything running at the end, to look around; Ctrl-C ends it.
     #[arg(long)]
     pub keep: bool,
     /// Plays the walk without a node, as where none can run: no pods, no exposition.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "context")]
     pub no_node: bool,
+    /// Plays the walk on a cluster of your own, by the name of its context; what it makes there is
+    /// said first and removed at the end
+    #[arg(long, value_name = "NAME", requires = "servers")]
+    pub context: Option<String>,
+    /// With --context: the address of this machine at which the cluster's pods reach the Git server
+    /// and the registry of the walk
+    #[arg(long, value_name = "ADDRESS", requires = "context", requires = "image")]
+    pub host: Option<IpAddr>,
+    /// With --host: the registry, and folder in it, from which the cluster pulls the images of our
+    /// programs; `cargo run --bin release -- push` puts them there
+    #[arg(long, value_name = "REGISTRY", requires = "host")]
+    pub image: Option<String>,
+    /// Instead of --host: where two empty repositories are, k8s-kind-fluxcd.git and
+    /// k8s-kind-apps.git, as ssh://git@HOST/OWNER
+    #[arg(long, value_name = "URL", requires_all = ["context", "registry", "private_key_file"])]
+    pub git_url: Option<String>,
+    /// With --git-url: the registry, and folder in it, that images are pushed to and pulled from; its
+    /// credentials are the content of the variable REGISTRY_AUTHORIZATION
+    #[arg(long, value_name = "REGISTRY", requires = "git_url")]
+    pub registry: Option<String>,
+    /// With --git-url: a key without a passphrase that may read and write both repositories
+    #[arg(long, value_name = "FILE", requires = "git_url")]
+    pub private_key_file: Option<PathBuf>,
+    /// With --context: does not ask before it begins
+    #[arg(long, short, requires = "context")]
+    pub yes: bool,
 }
 
 /// Plays the walk; `true` when every check passed.
@@ -39,8 +69,14 @@ pub struct Args {
 /// # Errors
 /// When the tutorial itself cannot go on, for example because a program is missing.
 pub async fn run(args: &Args) -> Result<bool> {
-    let mut walk = Walk::start(!args.no_node).await?;
-    let outcome = play(&mut walk).await;
+    let mut walk = Walk::start(args).await?;
+    let outcome = tokio::select! {
+        outcome = play(&mut walk) => outcome,
+        // On a cluster of somebody's, what was made goes all the same.
+        _ = tokio::signal::ctrl_c(), if args.context.is_some() => {
+            Err(anyhow::anyhow!("interrupted"))
+        }
+    };
     if let Err(error) = &outcome {
         walk.report
             .check("the walk goes on", false, &format!("{error:#}"));

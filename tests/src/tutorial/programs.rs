@@ -7,12 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use super::guest::Guest;
 use super::walk::{PATIENCE, Walk, image_command};
 use crate::sandbox::node::{APPS_HOST, REGISTRY_HOST};
 use crate::sandbox::process::{Process, Stop};
 use crate::sandbox::wait;
 
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Why some of it cannot be shown.
+pub(super) const NO_NODE: &str = "it takes a node of the sandbox";
 
 /// Deployments and, in the same order, the programs in them.
 const DEPLOYMENTS: [(&str, &str); 2] = [
@@ -38,8 +42,8 @@ impl Walk {
             &out.text,
         );
         let expected = "the API server calls it through its Service";
-        if !self.has_node() {
-            self.report.skip(expected);
+        if !self.runs_pods() {
+            self.report.skip(expected, NO_NODE);
             return Ok(());
         }
         let service = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations -o jsonpath='{.items[*].webhooks[0].clientConfig.service.name}'";
@@ -54,17 +58,29 @@ impl Walk {
 
     /// Installs both in the cluster by way of Git, as a person does, and looks at their pods.
     pub(super) async fn bootstrap(&mut self, repository: &str) -> Result<()> {
-        self.env.push_images().await?;
-        self.report.say(&format!(
-            "The images of both are in the registry {REGISTRY_HOST}, which is the sandbox's own here, as is github.com."
-        ));
-        let key = self
-            .sh("ssh-keygen -q -t ed25519 -N '' -C flux-system -f flux-system.key\ncat flux-system.key.pub")
-            .await?;
-        self.register_deploy_key(repository, &key.text, true)?;
+        let registry = match &self.guest {
+            Some(guest) => guest.programs.clone(),
+            None => {
+                self.env.push_images().await?;
+                self.report.say(&format!(
+                    "The images of both are in the registry {REGISTRY_HOST}, which is the sandbox's own here, as is github.com."
+                ));
+                REGISTRY_HOST.to_owned()
+            }
+        };
+        let key = match self.guest.as_ref().and_then(Guest::key) {
+            Some(key) => format!("'{}'", key.display()),
+            None => {
+                let made = self
+                    .sh("ssh-keygen -q -t ed25519 -N '' -C flux-system -f flux-system.key\ncat flux-system.key.pub")
+                    .await?;
+                self.register_deploy_key(repository, &made.text, true)?;
+                "flux-system.key".to_owned()
+            }
+        };
         let command = format!(
             "kubectl flux bootstrap git --silent --url={} --branch=main --path=. \
-             --private-key-file=flux-system.key --registry={REGISTRY_HOST} \
+             --private-key-file={key} --registry={registry} \
              --components-extra=image-reflector-controller,image-automation-controller",
             self.ssh_url(repository)?
         );
@@ -190,8 +206,9 @@ impl Walk {
     /// Ends both, and checks that they leave nothing in the cluster.
     pub(super) async fn stop_programs(&mut self) -> Result<()> {
         let processes = [self.operator.take(), self.webhook.take()];
-        if self.has_node() {
-            return self.uninstall("bar").await;
+        if self.runs_pods() {
+            self.uninstall("bar").await?;
+            return self.leave().await;
         }
         for process in processes.into_iter().flatten() {
             process.stop();
@@ -244,9 +261,12 @@ impl Walk {
     /// Waits until the pods of an app, all of them, run an image and answer.
     pub(super) async fn pods_run(&mut self, app: &str, image: &str) -> Result<()> {
         let expected = format!("the pods of {app} run {image} and answer through their Service");
-        if !self.has_node() {
-            self.report.skip(&expected);
+        if !self.runs_pods() {
+            self.report.skip(&expected, NO_NODE);
             return Ok(());
+        }
+        if self.guest.is_some() {
+            return self.pods_run_for_guest(app, image, &expected).await;
         }
         let command = format!(
             "kubectl -n {app} get pods -l app={app} -o jsonpath='{{.items[*].spec.containers[*].image}} {{.items[*].status.phase}}'"
@@ -268,7 +288,7 @@ impl Walk {
     pub(super) async fn ingress_fails(&mut self) -> Result<()> {
         let expected = "a request for /foo/hostname is not answered by foo";
         if !self.has_node() {
-            self.report.skip(expected);
+            self.report.skip(expected, NO_NODE);
             return Ok(());
         }
         let out = self
@@ -284,7 +304,7 @@ impl Walk {
     pub(super) async fn ingress_leads_to(&mut self, app: &str) -> Result<()> {
         let expected = format!("a request for /{app}/hostname is answered by a pod of {app}");
         if !self.has_node() {
-            self.report.skip(&expected);
+            self.report.skip(&expected, NO_NODE);
             return Ok(());
         }
         let ask = format!("curl -s http://{APPS_HOST}/{app}/hostname");
@@ -309,7 +329,7 @@ impl Walk {
 
     /// Shows what the programs complained about.
     pub(super) async fn show_logs(&self) -> Result<()> {
-        if self.has_node() {
+        if self.runs_pods() {
             for (deployment, _) in DEPLOYMENTS {
                 let logs = format!("kubectl -n flux-system logs deployment/{deployment}");
                 let logs = self.shell.run(&logs).await?;

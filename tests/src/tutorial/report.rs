@@ -66,12 +66,9 @@ impl Report {
     }
 
     /// A check that cannot be made here.
-    pub(super) fn skip(&mut self, expected: &str) {
+    pub(super) fn skip(&mut self, expected: &str, why: &str) {
         self.skipped += 1;
-        println!(
-            "{} {expected}: skipped, it takes a node",
-            self.paint("33", "-")
-        );
+        println!("{} {expected}: skipped, {why}", self.paint("33", "-"));
     }
 
     /// Checks that a text contains another.

@@ -16,13 +16,17 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
     walk.report
         .contains("kubectl finds the plugin", &out.text, "flux: v");
     // The cluster of the walk has ingress-nginx; here its namespace and class are enough.
-    walk.sh("kubectl create namespace ingress-nginx").await?;
-    walk.apply_stdin(
-        "ingressclass.yaml",
-        "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata:\n  name: nginx\nspec:\n  controller: k8s.io/ingress-nginx\n",
-    )
-    .await?;
-    if !walk.has_node() {
+    if walk.makes("namespace/ingress-nginx") {
+        walk.sh("kubectl create namespace ingress-nginx").await?;
+    }
+    if walk.makes("ingressclass/nginx") {
+        walk.apply_stdin(
+            "ingressclass.yaml",
+            "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata:\n  name: nginx\nspec:\n  controller: k8s.io/ingress-nginx\n",
+        )
+        .await?;
+    }
+    if !walk.runs_pods() {
         walk.sh("kubectl create namespace flux-system").await?;
         walk.start_processes().await?;
         registered(walk).await?;
@@ -50,7 +54,7 @@ pub(super) async fn run(walk: &mut Walk) -> Result<()> {
     walk.report
         .check("both namespaces are there and in Git", out.ok, &out.text);
 
-    if walk.has_node() {
+    if walk.runs_pods() {
         walk.report
             .chapter("Bootstrap: the programs and the root, by way of Git");
         walk.bootstrap(FLEET).await?;

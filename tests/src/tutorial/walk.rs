@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::Args;
+use super::guest::Guest;
 use super::report::Report;
 use super::shell::{Ran, Shell};
 use crate::env::Env;
@@ -26,7 +28,7 @@ pub(super) const FLEET: &str = "k8s-kind-fluxcd";
 pub(super) const APPS: &str = "k8s-kind-apps";
 
 /// The image of both apps.
-const IMAGE: &str = "e2e-test-images/agnhost";
+pub(super) const IMAGE: &str = "e2e-test-images/agnhost";
 
 /// What the walk waits for takes moments; a loaded machine may take longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,27 +51,39 @@ pub(super) struct Walk {
     clones: PathBuf,
     pub(super) operator: Option<Arc<Process>>,
     pub(super) webhook: Option<Arc<Process>>,
+    /// The cluster of somebody's on which the walk is played.
+    pub(super) guest: Option<Guest>,
 }
 
 impl Walk {
-    /// Starts the sandbox and builds the programs.
-    pub(super) async fn start(node: bool) -> Result<Self> {
-        let env = surroundings(node).await?;
+    /// Starts the sandbox and builds the programs; on a cluster of somebody's, asks first.
+    pub(super) async fn start(args: &Args) -> Result<Self> {
+        let env = surroundings(args).await?;
         env.build_binaries().await?;
-        if env.node().is_err() {
-            env.registry()?.seed_agnhost().await?;
-        }
+        let mut guest = Guest::new(args, &env).await?;
         let clones = env.sandbox().dir().join("home/code/github");
         std::fs::create_dir_all(&clones)?;
         let mut environment = BTreeMap::new();
-        for (name, value) in env.variables()? {
+        let variables = match &guest {
+            None => env.variables()?,
+            // The person's own home stays: credentials for the cluster may be there.
+            Some(guest) => vec![
+                ("PATH", env.search_path()?),
+                ("KUBECONFIG", guest.kubeconfig().into()),
+            ],
+        };
+        for (name, value) in variables {
             environment.insert(name.to_owned(), value.to_string_lossy().into_owned());
         }
-        let git = env.git()?;
-        environment.insert(
-            "GIT_SSH_COMMAND".into(),
-            git.ssh_command(&git.person_key()?),
-        );
+        let ssh = match guest.as_ref().and_then(Guest::key) {
+            None => {
+                let git = env.git()?;
+                Some(git.ssh_command(&git.person_key()?))
+            }
+            Some(_) if std::env::var_os("GIT_SSH_COMMAND").is_some() => None,
+            Some(key) => Some(format!("ssh -i '{}' -o IdentitiesOnly=yes", key.display())),
+        };
+        environment.extend(ssh.map(|command| ("GIT_SSH_COMMAND".to_owned(), command)));
         for (name, value) in [
             ("GIT_AUTHOR_NAME", OWNER),
             ("GIT_AUTHOR_EMAIL", "papafrancky@example.com"),
@@ -84,6 +98,14 @@ impl Walk {
             environment,
             network: env.node().ok().map(|node| node.network().clone()),
         };
+        match &mut guest {
+            Some(guest) => {
+                guest.preflight(&shell, args.yes).await?;
+                guest.push_images(&env).await?;
+            }
+            None if env.node().is_err() => env.registry()?.seed_agnhost().await?,
+            None => {}
+        }
         Ok(Self {
             env,
             report: Report::default(),
@@ -92,14 +114,16 @@ impl Walk {
             clones,
             operator: None,
             webhook: None,
+            guest,
         })
     }
 
     /// Makes a repository on the server and clones it.
     pub(super) async fn create_repository(&mut self, name: &str) -> Result<()> {
-        self.env
-            .git()?
-            .create_repository(&format!("{OWNER}/{name}"))?;
+        if self.env.git().is_ok() {
+            let repository = format!("{OWNER}/{name}");
+            self.env.git()?.create_repository(&repository)?;
+        }
         let url = self.ssh_url(name)?;
         let out = self
             .sh(&format!(
@@ -108,38 +132,51 @@ impl Walk {
             .await?;
         self.report
             .check(&format!("{name} is there and cloned"), out.ok, &out.text);
+        if self.guest.is_some() {
+            let out = self.sh_in(name, "git branch -r").await?;
+            ensure!(
+                out.ok && out.text.trim().is_empty(),
+                "{url} is not an empty repository"
+            );
+        }
         Ok(())
     }
 
-    /// Whether pods run.
+    /// Whether the sandbox has a node.
     pub(super) fn has_node(&self) -> bool {
         self.env.node().is_ok()
     }
 
-    /// What URLs of repositories begin with.
+    /// Whether pods run.
+    pub(super) fn runs_pods(&self) -> bool {
+        self.has_node() || self.guest.is_some()
+    }
+
+    /// What URLs of the walk's repositories begin with.
     fn git_prefix(&self) -> Result<String> {
+        if let Some(guest) = &self.guest {
+            return guest.git_prefix(&self.env, OWNER);
+        }
+        let git = self.env.git()?;
         Ok(match self.has_node() {
-            true => format!("ssh://{}@{GIT_HOST}/", self.git_user()?),
-            false => self.env.git()?.ssh_prefix(),
+            true => format!("ssh://{}@{GIT_HOST}/{OWNER}/", git.user()),
+            false => format!("{}{OWNER}/", git.ssh_prefix()),
         })
     }
 
     /// The URL of a repository.
     pub(super) fn ssh_url(&self, repository: &str) -> Result<String> {
-        Ok(format!("{}{OWNER}/{repository}.git", self.git_prefix()?))
-    }
-
-    /// The user part of Git URLs.
-    pub(super) fn git_user(&self) -> Result<String> {
-        Ok(self.env.git()?.user().to_owned())
+        Ok(format!("{}{repository}.git", self.git_prefix()?))
     }
 
     /// The image without tag.
     pub(super) fn image(&self) -> Result<String> {
-        Ok(match self.has_node() {
-            true => format!("{REGISTRY_HOST}/{IMAGE}"),
-            false => self.env.registry()?.image(IMAGE),
-        })
+        let registry = match &self.guest {
+            Some(guest) => guest.registry(&self.env)?,
+            None if self.has_node() => REGISTRY_HOST.to_owned(),
+            None => self.env.registry()?.host().to_owned(),
+        };
+        Ok(format!("{registry}/{IMAGE}"))
     }
 
     /// A manifest of the walk; the names of GitHub and the registry are those of the sandbox.
@@ -150,7 +187,7 @@ impl Walk {
         let prefix = self.git_prefix()?;
         Ok(text
             .replace("registry.k8s.io/e2e-test-images/agnhost", &self.image()?)
-            .replace("ssh://git@github.com/", &prefix))
+            .replace(&format!("ssh://git@github.com/{OWNER}/"), &prefix))
     }
 
     /// Writes a file of a clone.
@@ -190,16 +227,12 @@ impl Walk {
 
     /// The revision of a repository's branch main, in Flux's form.
     pub(super) async fn revision(&self, repository: &str) -> Result<String> {
-        let path = self
-            .env
-            .git()?
-            .repository_path(&format!("{OWNER}/{repository}"));
-        let ran = self
-            .shell
-            .run(&format!("git -C {} rev-parse main", path.display()))
-            .await?;
-        ensure!(ran.ok, "{}", ran.text);
-        Ok(format!("main@sha1:{}", ran.text.trim()))
+        let url = self.ssh_url(repository)?;
+        let list = format!("git ls-remote --quiet {url} refs/heads/main");
+        let ran = self.shell.run(&list).await?;
+        let id = ran.text.split_whitespace().next().unwrap_or_default();
+        ensure!(ran.ok && !id.is_empty(), "{}", ran.text);
+        Ok(format!("main@sha1:{id}"))
     }
 
     /// Takes the public key out of a Secret and registers it, as a person does on GitHub's page.
@@ -225,6 +258,15 @@ impl Walk {
         public_key: &str,
         write: bool,
     ) -> Result<()> {
+        if self
+            .guest
+            .as_ref()
+            .is_some_and(|guest| guest.key().is_some())
+        {
+            self.report
+                .say("The key may read and write both repositories already.");
+            return Ok(());
+        }
         let access = if write {
             Access::ReadWrite
         } else {
@@ -286,7 +328,10 @@ impl Walk {
 
     /// Pushes a new tag of the image.
     pub(super) async fn push_tag(&mut self, tag: &str) -> Result<()> {
-        self.env.registry()?.push_tags(IMAGE, &[tag]).await?;
+        match &self.guest {
+            Some(guest) => guest.push_tags(&self.env, &[tag]).await?,
+            None => self.env.registry()?.push_tags(IMAGE, &[tag]).await?,
+        }
         self.report
             .say(&format!("Somebody pushes {IMAGE}:{tag} to the registry."));
         Ok(())
@@ -378,9 +423,12 @@ impl Walk {
 }
 
 /// A sandbox with a node where that is wanted and possible; else a word on what is left out.
-async fn surroundings(node: bool) -> Result<Env> {
+async fn surroundings(args: &Args) -> Result<Env> {
+    if args.context.is_some() {
+        return Env::empty(Guest::options(args)).await;
+    }
     let step = Step::start("starting a cluster, a Git server and a registry");
-    let refused = match node {
+    let refused = match !args.no_node {
         false => "no node is wanted".to_owned(),
         true => match Env::empty(Options::with_node()).await {
             Ok(env) => {

@@ -47,7 +47,7 @@ impl Args {
             git: self.git || !self.repository.is_empty(),
             registry: self.registry,
             node: self.node,
-            audit: false,
+            ..Options::default()
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::AsFd,
     path::Path,
     sync::mpsc,
@@ -57,6 +57,28 @@ impl Forward {
         .unwrap_or(Err(Error::NotStarted("forward")))?;
         let targets = routes.iter().map(|(_, target)| *target);
         Self::serve(listeners.into_iter().zip(targets).collect(), || Ok(()))
+    }
+
+    /// Leads connections to free ports of an address of this machine, or of all its addresses
+    /// where it is another one's, such as a router's, to these ports of 127.0.0.1.
+    pub(in crate::sandbox) fn outside<const N: usize>(
+        address: IpAddr,
+        targets: [u16; N],
+    ) -> Result<(Self, [u16; N])> {
+        let any: IpAddr = match address {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let (mut routes, mut ports) = (Vec::new(), targets);
+        for (port, target) in ports.iter_mut().zip(targets) {
+            let listen = SocketAddr::new(address, 0);
+            let listener = TcpListener::bind(listen)
+                .or_else(|_| TcpListener::bind(SocketAddr::new(any, 0)))
+                .map_err(failed(listen))?;
+            *port = listener.local_addr().map_err(failed(listen))?.port();
+            routes.push((listener, SocketAddr::from((Ipv4Addr::LOCALHOST, target))));
+        }
+        Ok((Self::serve(routes, || Ok(()))?, ports))
     }
 
     fn serve(

@@ -14,7 +14,7 @@ const PAUSE: (&str, &str) = ("pause", "3.10");
 /// Pushes agnhost under every tag of the walk, and as the image that holds a pod's namespaces.
 pub(super) async fn push(registry: &Registry, agnhost: &Path) -> Result<()> {
     let program = agnhost.to_owned();
-    let layer = tokio::task::spawn_blocking(move || layer(&program))
+    let layer = tokio::task::spawn_blocking(move || self::agnhost(&program))
         .await
         .unwrap_or(Err(Error::NotStarted("image")))?;
     let settings = Settings {
@@ -31,7 +31,10 @@ pub(super) async fn push(registry: &Registry, agnhost: &Path) -> Result<()> {
 
 /// The program at the root, and a folder for its temporary files. Not compressed: that takes
 /// longer than copying it within a machine.
-fn layer(program: &Path) -> Result<Layer> {
+///
+/// # Errors
+/// When the program cannot be read.
+pub fn agnhost(program: &Path) -> Result<Layer> {
     let content = std::fs::read(program).map_err(Error::file("read", program))?;
     let mut tree = Tree::new();
     tree.file("agnhost", 0o755, content)

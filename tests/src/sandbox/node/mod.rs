@@ -29,10 +29,11 @@ pub use network::{APPS_HOST, GIT_HOST, Network, REGISTRY_HOST};
 pub use support::check as check_support;
 pub(super) use support::probe;
 
-use self::forward::Forward;
+pub(super) use self::forward::Forward;
+pub use self::images::agnhost;
 use super::{
     ControlPlane, GitServer, Registry,
-    error::Result,
+    error::{Error, Result},
     kubeconfig, paths,
     pki::Authority,
     process::{Process, ProcessId, Stop, Supervisor},
@@ -258,6 +259,8 @@ impl Node {
             "containerd.toml",
             &config::containerd(&self.dir, plugins, snapshotter),
         )?;
+        let container = config::container(default_container()?, &pki.join("ca.crt"));
+        write(config::CONTAINER_SPEC, &format!("{container:#}\n"))?;
         let registry = self.dir.join("registries").join(REGISTRY_HOST);
         paths::create_dir(&registry)?;
         let hosts = config::registry(REGISTRY_HOST, &pki.join("ca.crt"));
@@ -344,6 +347,21 @@ fn forward(network: &Network, around: &Surroundings<'_>) -> Result<Forward> {
 
 fn find(package: debian::Package) -> PathBuf {
     debian::find(package).unwrap_or_else(|| package.program().into())
+}
+
+/// What containerd gives a container that nothing is said about.
+fn default_container() -> Result<serde_json::Value> {
+    // The client is part of containerd's package, and writes this without a server.
+    let program = find(debian::CONTAINERD).with_file_name("ctr");
+    let failed = |reason: String| {
+        let program = program.display();
+        Error::NoNode(format!("`{program} oci spec` does not work: {reason}"))
+    };
+    let output = Command::new(&program)
+        .args(["oci", "spec"])
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))
 }
 
 /// Whether the kubelet has said since `started` that it is ready.

@@ -9,7 +9,7 @@ pub(super) fn empty() -> Result<Layer> {
 }
 
 /// The image of a tag. The same tag makes the same image.
-pub(super) fn tagged(tag: &str, files: Layer) -> Image {
+pub fn tagged(tag: &str, files: Layer) -> Image {
     let settings = Settings {
         architecture: architecture().to_owned(),
         labels: vec![(

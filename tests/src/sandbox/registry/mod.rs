@@ -3,7 +3,10 @@
 
 pub(super) mod image;
 
+pub use image::tagged;
+
 use std::{
+    net::IpAddr,
     path::PathBuf,
     process::Command,
     sync::{Arc, Mutex, PoisonError},
@@ -63,11 +66,14 @@ impl Registry {
         dir: PathBuf,
         supervisor: &Supervisor,
         authority: &Authority,
+        address: Option<IpAddr>,
     ) -> Result<Self> {
         let [program] = debian::require(Self::PACKAGES)?;
         paths::create_dir(&dir)?;
-        let certificate =
-            authority.server("registry", &["127.0.0.1", "localhost", REGISTRY_HOST])?;
+        let address = address.map(|address| address.to_string());
+        let own = ["127.0.0.1", "localhost", REGISTRY_HOST];
+        let names: Vec<&str> = own.into_iter().chain(address.as_deref()).collect();
+        let certificate = authority.server("registry", &names)?;
         let (crt, key) = (dir.join("tls.crt"), dir.join("tls.key"));
         paths::write(&crt, &certificate.certificate)?;
         paths::write_secret(&key, &certificate.key)?;

@@ -1,61 +1,67 @@
 //! The layouts in `manifests/components/`: they build, and the operator knows their flags.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flux_tests::env::Env;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// The documents that kustomize makes of everything with a component.
-async fn build(env: &Env, component: &str) -> Vec<Value> {
-    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
-    let manifests = manifests.canonicalize().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let here = folder.path().canonicalize().unwrap();
-    // kustomize takes relative paths only.
-    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
-    let manifests = up.join(manifests.strip_prefix("/").unwrap());
-    let manifests = manifests.display();
-    std::fs::write(
-        here.join("kustomization.yaml"),
-        format!("resources:\n- {manifests}\ncomponents:\n- {manifests}/components/{component}\n"),
-    )
-    .unwrap();
-    let output = env.kubectl(&["kustomize", here.to_str().unwrap()]).await;
-    let text = output.unwrap().success().unwrap();
+use crate::layout;
+
+/// The objects of everything with some components.
+async fn objects(env: &Env, components: &[&str]) -> Vec<Value> {
+    let text = layout::build(env, components, None).await;
     serde_yaml::Deserializer::from_str(&text)
         .map(|document| serde::Deserialize::deserialize(document).unwrap())
         .collect()
 }
 
-/// The arguments of a Deployment's program, which knows all of them.
-fn args(env_operator: &Path, objects: &[Value], name: &str) -> Vec<String> {
-    let deployment = objects
-        .iter()
-        .find(|o| o["kind"] == "Deployment" && o["metadata"]["name"] == name)
-        .unwrap();
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let is = |o: &&Value| o["kind"] == kind && o["metadata"]["name"] == name;
+    objects.iter().find(is).unwrap()
+}
+
+/// Checks that a Deployment has these arguments, and that its program knows all that it has.
+fn check(operator: &Path, objects: &[Value], name: &str, wanted: &[&str]) {
+    let deployment = find(objects, "Deployment", name);
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
-    let output = std::process::Command::new(env_operator)
+    let output = std::process::Command::new(operator)
         .args(&args)
         .arg("--help")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {said}");
-    args
+    for flag in wanted {
+        assert!(args.iter().any(|arg| arg == flag), "{flag}: {args:?}");
+    }
 }
 
 #[tokio::test]
 async fn layouts_are_what_the_operator_understands() {
     let env = Env::shared().await.unwrap();
     let operator = &env.build_binaries().await.unwrap().operator;
-    let objects = build(env, "multi-tenant").await;
-    let found = args(operator, &objects, "sync-operator");
-    for flag in [
+    let tenants = [
         "--no-cross-namespace-refs",
         "--no-remote-bases",
         "--default-service-account=default",
+    ];
+    let one = objects(env, &["multi-tenant"]).await;
+    check(operator, &one, "sync-operator", &tenants);
+
+    let two = objects(env, &["split", "multi-tenant"]).await;
+    for (name, controllers) in [
+        ("sync-operator", "kustomize-controller"),
+        (
+            "sync-operator-sources",
+            "source-controller,image-reflector-controller,image-automation-controller",
+        ),
     ] {
-        assert!(found.iter().any(|arg| arg == flag), "{flag}: {found:?}");
+        let controllers = format!("--controllers={controllers}");
+        let own = [controllers.as_str(), "--enable-leader-election"];
+        check(operator, &two, name, &[&own, &tenants[..]].concat());
     }
+    let service = find(&two, "Service", "source-controller");
+    let pods = json!({"app": "sync-operator-sources"});
+    assert_eq!(service["spec"]["selector"], pods);
 }
