@@ -12,7 +12,7 @@ use super::PATIENCE;
 /// Name of the app's namespace, Deployment and Service.
 pub(super) const APP: &str = "app";
 
-const REPOSITORY: &str = "team/app";
+pub(super) const REPOSITORY: &str = "team/app";
 
 /// Source and Kustomization, in the namespace of the operator.
 const SYNC: &str = "apiVersion: source.toolkit.fluxcd.io/v1

@@ -2,6 +2,8 @@
 //! with a line that says why, where no node can run.
 
 mod cluster;
+mod split;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ async fn goes_on_whatever_breaks() {
     a_missing_image_is_named_and_the_old_pod_goes_on(&cluster).await;
     an_operator_killed_in_the_middle_of_an_apply_finishes_it(&cluster).await;
     without_the_webhook_everything_is_let_through(&cluster).await;
+    upgrade::under_load_nothing_restarts(&cluster).await;
+    split::two_deployments_share_the_work(&cluster).await;
     after_a_reboot_everything_works(&cluster).await;
 }
 
