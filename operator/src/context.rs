@@ -265,7 +265,12 @@ impl Context {
     /// only later; a run in between must not decide from a status that is already history.
     pub fn remember<K: Controlled>(&self, object: K) {
         let key = (K::KIND, Key::of(&object));
-        self.newest().insert(key, Arc::new(object));
+        let mut newest = self.newest();
+        // Answers to two writes at once may come in either order.
+        let known = newest.get(&key).and_then(|any| any.downcast_ref::<K>());
+        if known.is_none_or(|known| version(known) <= version(&object)) {
+            newest.insert(key, Arc::new(object));
+        }
     }
 
     /// The newer of the cached object and what was remembered of it.

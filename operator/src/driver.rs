@@ -218,9 +218,12 @@ async fn reconcile<K: Controlled>(
         let mut work = pin!(object.reconcile(&context));
         match tokio::time::timeout(SHOW_PROGRESS_AFTER, &mut work).await {
             Ok(pass) => pass,
+            // Without holding up the run: what it waits for may be what this waits for.
             Err(_) => {
-                show_progress(&*object, &api, &context).await?;
-                work.await
+                let (shown, pass) =
+                    futures::join!(show_progress(&*object, &api, &context), &mut work);
+                shown?;
+                pass
             }
         }
     };

@@ -14,6 +14,7 @@ use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 use tower::{BoxError, Layer, Service};
@@ -150,7 +151,7 @@ where
     S: Service<Request<Body>, Response = Response<B>>,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
-    B: 'static,
+    B: Send + 'static,
 {
     type Response = Response<B>;
     type Error = BoxError;
@@ -163,7 +164,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (method, limited) = (request.method().clone(), is_limited(&request));
         let (state, answer) = (self.state.clone(), self.inner.call(request));
-        Box::pin(async move {
+        let requested = async move {
             let permit = match limited {
                 true => Some(state.permits.clone().acquire_owned().await?),
                 false => None,
@@ -177,6 +178,19 @@ where
                 state.learn(permit, meaning(&method, status, start));
             }
             answer
+        };
+        if !limited {
+            return Box::pin(requested);
+        }
+        Box::pin(async move {
+            // A task of its own: permits are given in turn, also to a future that nobody polls
+            // because its owner waits for another answer, and that would be waiting for ever.
+            // Dropping the set ends the request.
+            let mut task = JoinSet::new();
+            task.spawn(requested);
+            task.join_next()
+                .await
+                .ok_or("the request was not begun")??
         })
     }
 }
@@ -267,5 +281,28 @@ mod tests {
             text.contains(r#"rest_client_requests_total{code="429",method="PATCH"} 100"#),
             "{text}"
         );
+    }
+
+    /// A run that shows its progress does so while its own requests wait.
+    #[tokio::test]
+    async fn a_request_that_nobody_polls_does_not_hold_up_the_others() {
+        let limits = Limits::new(Arc::default());
+        let service = limits.layer(tower::service_fn(|_: Request<Body>| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok::<_, BoxError>(Response::new(()))
+        }));
+        let send = || service.clone().oneshot(request(Method::GET, "/x"));
+        // More than there are permits, each polled once.
+        let mut left = Vec::new();
+        for _ in 0..100 {
+            let mut request = Box::pin(send());
+            assert!(futures::poll!(&mut request).is_pending());
+            left.push(request);
+        }
+        let another = tokio::time::timeout(Duration::from_secs(10), send()).await;
+        another.expect("it came to its turn").unwrap();
+        drop(left);
+        tokio::task::yield_now().await;
+        assert_eq!(limits.state.permits.available_permits(), 16);
     }
 }
