@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::cluster::ClusterError;
+use crate::github::GithubError;
 
 /// Failure of a command. The program ends with code 1, unless [`Error::code`] says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub(crate) enum Error {
     /// The API server could not be reached, or said no.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// GitHub could not be reached, or said no.
+    #[error(transparent)]
+    Github(#[from] GithubError),
     /// A controller tried and reported why it could not.
     #[error("{subject} reconciliation failed: {reason}: {message}")]
     Reconciliation {

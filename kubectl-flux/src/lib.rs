@@ -3,7 +3,8 @@
 //! Commands, flags, texts, streams and exit codes are those of the Flux CLI, so that scripts and
 //! habits carry over. Layout: [`cli`] holds the command tree and turns arguments into values,
 //! `commands` has one file per verb and kind, `cluster` is the only module that talks to the API
-//! server, `output` the only one that writes to the terminal.
+//! server, `github` the only one that talks to GitHub, `output` the only one that writes to the
+//! terminal.
 //!
 //! Nothing here reconciles anything: controllers do, and this program asks them to and waits.
 
@@ -16,6 +17,7 @@ mod commands;
 mod complete;
 mod context;
 mod error;
+mod github;
 mod kind;
 mod output;
 mod wait;

@@ -45,7 +45,7 @@ mod wire;
 
 /// Host keys of SSH servers.
 pub mod hostkey {
-    pub use crate::ssh::hostkey::{HostKey, scan};
+    pub use crate::ssh::hostkey::{HostKey, known, scan};
 }
 
 pub use archive::Archive;

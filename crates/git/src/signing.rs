@@ -78,6 +78,49 @@ impl SigningKey {
                 _ => format!("'git.asc' must hold exactly one key, not {count}"),
             })
         })?;
+        let pass_phrase = text(data, "passphrase").filter(|p| !p.is_empty());
+        Self::openpgp(key, pass_phrase)
+            .map_err(|problem| wrong(problem.replace("pass phrase", "pass phrase in 'passphrase'")))
+    }
+
+    /// Reads a file with OpenPGP private keys, armored or not. Where there are several, `id` names
+    /// one by its id or fingerprint, which may be shortened from the front.
+    ///
+    /// # Errors
+    /// When there is no such key, or it cannot be unlocked.
+    pub fn from_openpgp_ring(
+        ring: &[u8],
+        id: Option<&str>,
+        pass_phrase: Option<&str>,
+    ) -> Result<Self, AuthError> {
+        let wrong = |problem: String| AuthError::Signing(problem);
+        let malformed =
+            |error: pgp::errors::Error| wrong(format!("it holds no OpenPGP private key: {error}"));
+        let (keys, _) = SignedSecretKey::from_reader_many(ring).map_err(malformed)?;
+        let mut keys: Vec<_> = keys.collect::<Result<_, _>>().map_err(malformed)?;
+        if let Some(id) = id {
+            let id = id.trim_start_matches("0x").to_ascii_lowercase();
+            let is_meant = |fingerprint: String| fingerprint.to_ascii_lowercase().ends_with(&id);
+            keys.retain(|key| {
+                let subkeys = key.secret_subkeys.iter();
+                let mut all = subkeys.map(|subkey| subkey.key.fingerprint().to_string());
+                is_meant(key.primary_key.fingerprint().to_string()) || all.any(is_meant)
+            });
+        }
+        let count = keys.len();
+        let [key] = <[SignedSecretKey; 1]>::try_from(keys).map_err(|_| {
+            wrong(match (count, id) {
+                (0, Some(id)) => format!("no OpenPGP private key has the id {id}"),
+                (0, None) => "it holds no OpenPGP private key".to_owned(),
+                _ => format!("it holds {count} OpenPGP private keys: name one by its id"),
+            })
+        })?;
+        let pass_phrase = pass_phrase.filter(|p| !p.is_empty()).map(str::to_owned);
+        Self::openpgp(key, pass_phrase).map_err(wrong)
+    }
+
+    /// The newest subkey that may sign does, else the primary key.
+    fn openpgp(key: SignedSecretKey, pass_phrase: Option<String>) -> Result<Self, String> {
         let signing = key.secret_subkeys.iter().enumerate().filter(|(_, subkey)| {
             subkey
                 .signatures
@@ -87,7 +130,6 @@ impl SigningKey {
         let subkey = signing
             .max_by_key(|(_, subkey)| subkey.key.created_at())
             .map(|(at, _)| at);
-        let pass_phrase = text(data, "passphrase").filter(|p| !p.is_empty());
         let is_given = pass_phrase.is_some();
         let key = Self(Arc::new(Kind::OpenPgp {
             key: Box::new(key),
@@ -97,14 +139,14 @@ impl SigningKey {
         // Found out now, not when there is something to commit.
         match key.sign("") {
             Ok(_) => Ok(key),
-            Err(error) if is_given => Err(wrong(format!(
-                "the OpenPGP key cannot be used: the pass phrase in 'passphrase' is wrong, or the \
-                 key does not sign ({error})"
-            ))),
-            Err(error) => Err(wrong(format!(
-                "the OpenPGP key cannot be used: it needs a pass phrase in 'passphrase', or does \
-                 not sign ({error})"
-            ))),
+            Err(error) if is_given => Err(format!(
+                "the OpenPGP key cannot be used: the pass phrase is wrong, or the key does not \
+                 sign ({error})"
+            )),
+            Err(error) => Err(format!(
+                "the OpenPGP key cannot be used: it needs a pass phrase, or does not sign \
+                 ({error})"
+            )),
         }
     }
 

@@ -8,10 +8,13 @@ mod access;
 mod files;
 mod flags;
 mod git;
+mod github;
+mod rehearsal;
 mod repository;
 mod secret;
 mod steps;
 mod takeover;
+mod token;
 
 use clap::Subcommand;
 
@@ -23,11 +26,14 @@ use crate::error::Error;
 pub(crate) enum Bootstrap {
     /// A repository on any Git server
     Git(Box<git::Args>),
+    /// A repository on GitHub, made where there is none
+    Github(Box<github::Args>),
 }
 
 /// Runs the command.
 pub(crate) fn run(bootstrap: &Bootstrap, context: &Context) -> Result<(), Error> {
     match bootstrap {
         Bootstrap::Git(args) => git::run(args, context),
+        Bootstrap::Github(args) => github::run(args, context),
     }
 }

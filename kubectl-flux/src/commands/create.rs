@@ -2,6 +2,7 @@
 
 mod apply;
 mod draft;
+mod forge;
 pub(super) mod git_credentials;
 pub(super) mod git_url;
 mod image_policy;
@@ -73,7 +74,7 @@ enum What {
 #[derive(Debug, Subcommand)]
 enum Secret {
     /// Make a Secret for a Git repository, over SSH with a new deploy key
-    Git(secret_git::Args),
+    Git(Box<secret_git::Args>),
     /// Make a Secret for a proxy
     Proxy(secret_other::ProxyArgs),
     /// Make a Secret with certificates

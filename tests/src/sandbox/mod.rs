@@ -8,6 +8,7 @@
 mod control_plane;
 mod error;
 pub mod git;
+pub mod github;
 mod kubeconfig;
 pub mod node;
 mod outside;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flux_lang::knownhosts::{self, Entry, KnownHosts, Verdict};
+use flux_lang::knownhosts::{self, Entry, KnownHosts, KnownHostsError, Verdict};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Preferred, client};
@@ -178,6 +178,34 @@ fn describe(entry: &Entry) -> String {
         Ok(key) => format!("{} {}", entry.key_type, key.fingerprint(HashAlg::Sha256)),
         Err(_) => entry.key_type.clone(),
     }
+}
+
+/// The lines of a known_hosts file that are about a host, with the fingerprints of their keys; lines
+/// about its authorities are among them.
+///
+/// # Errors
+/// With the line that is malformed.
+pub fn known(text: &str, host: &str, port: u16) -> Result<Vec<HostKey>, KnownHostsError> {
+    let parsed = KnownHosts::parse(text)?;
+    let mut found: Vec<&Entry> = parsed
+        .host_keys(host, port)
+        .chain(parsed.authorities(host, port))
+        .collect();
+    found.sort_by_key(|entry| entry.line);
+    let fingerprint = |entry: &Entry| {
+        PublicKey::from_bytes(&entry.key)
+            .map(|key| key.fingerprint(HashAlg::Sha256).to_string())
+            .unwrap_or_default()
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let key = |entry: &Entry| {
+        let line = lines.get(entry.line.checked_sub(1)?)?;
+        Some(HostKey {
+            line: line.trim().to_owned(),
+            fingerprint: fingerprint(entry),
+        })
+    };
+    Ok(found.into_iter().filter_map(key).collect())
 }
 
 /// What to negotiate: only key types that known_hosts has for the host. Without that, a server

@@ -55,7 +55,7 @@ impl Person<'_> {
                 let keys = match self.keys.private_key_file() {
                     Some(_) => self.keys,
                     None => {
-                        found = KeyFlags::of_file(default_key()?);
+                        found = self.keys.with_private_key(default_key()?);
                         &found
                     }
                 };

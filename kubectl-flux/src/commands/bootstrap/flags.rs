@@ -60,6 +60,29 @@ pub(super) struct Shared {
     /// Sign the commits with the key of --private-key-file
     #[arg(long)]
     ssh_signing_reuse_private_key: bool,
+    /// File with OpenPGP private keys, one of which signs the commits
+    #[arg(long, value_name = "FILE")]
+    gpg_key_ring: Option<PathBuf>,
+    /// Pass phrase of the OpenPGP key
+    #[arg(long, value_name = "TEXT")]
+    gpg_passphrase: Option<SecretText>,
+    /// Which of several OpenPGP keys: its id or fingerprint
+    #[arg(long, value_name = "ID")]
+    gpg_key_id: Option<String>,
+    /// Show what would be written to repository and cluster, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Write the files of the repository below a folder, without repository and cluster
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub(super) export: Option<PathBuf>,
+}
+
+fn read(path: &std::path::Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::File {
+        what: "failed to open the signing key file",
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn path(text: &str) -> Result<String, std::convert::Infallible> {
@@ -80,6 +103,18 @@ impl Shared {
     /// # Errors
     /// If the key cannot be read.
     pub(super) fn signing(&self) -> Result<Option<SigningKey>, Error> {
+        if let Some(path) = &self.gpg_key_ring {
+            if self.ssh_signing_key_file.is_some() || self.ssh_signing_reuse_private_key {
+                return Err(Error::input(
+                    "commits have one signature: give --gpg-key-ring or a key of SSH, not both",
+                ));
+            }
+            let pass_phrase = self.gpg_passphrase.as_ref().map(SecretText::reveal);
+            let ring = read(path)?;
+            return SigningKey::from_openpgp_ring(&ring, self.gpg_key_id.as_deref(), pass_phrase)
+                .map(Some)
+                .map_err(|error| Error::input(format!("{}: {error}", path.display())));
+        }
         let file = match &self.ssh_signing_key_file {
             None if self.ssh_signing_reuse_private_key => {
                 let key = self.keys.private_key_file();
@@ -92,11 +127,7 @@ impl Shared {
         let Some(path) = file else {
             return Ok(None);
         };
-        let identity = std::fs::read(path).map_err(|source| Error::File {
-            what: "failed to open the signing key file",
-            path: path.display().to_string(),
-            source,
-        })?;
+        let identity = read(path)?;
         let mut data = BTreeMap::from([("identity".to_owned(), identity)]);
         if let Some(password) = &self.ssh_signing_password {
             data.insert("password".to_owned(), password.reveal().into());

@@ -65,6 +65,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let wanted = shared.install.wanted(context.namespace(), true)?;
     let url = git_url::parse(args.url.as_deref())?;
     wanted.check_images()?;
+    if let Some(folder) = &shared.export {
+        let sync_text = sync_url(args, &url.parsed)?;
+        return steps::export(shared, &wanted, &sync_text, folder, context);
+    }
     let password = password(args, &url.parsed);
     if args.with_bearer_token && password.is_none() {
         return Err(Error::input("--with-bearer-token needs --password"));

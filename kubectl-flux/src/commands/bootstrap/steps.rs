@@ -2,6 +2,8 @@
 //!
 //! Each can be repeated: a second run finds what the first has done and says so.
 
+use std::path::Path;
+
 use flux_git::Remote;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use super::access::Person;
 use super::files::{self, Layout, Sync};
 use super::flags::Shared;
+use super::rehearsal::{self, Files};
 use super::repository::{self, Change, Commits, Repository};
 use super::secret::{Provider, Source};
 use super::takeover;
@@ -48,15 +51,7 @@ pub(super) async fn run(
     let namespace = context.namespace();
     let cluster = context.cluster().await?;
     let mut found = install::look_around(&cluster, wanted, shared.install.take_over).await?;
-    let sync = Sync {
-        namespace: namespace.to_owned(),
-        url: place.sync_text.clone(),
-        branch: shared.branch.clone(),
-        path: shared.path.clone(),
-        secret_name: shared.secret_name.clone(),
-        interval: shared.interval.clone(),
-        recurse_submodules: shared.recurse_submodules,
-    };
+    let sync = sync(shared, &place.sync_text, namespace);
     let root = find_root(&cluster, &found, namespace).await?;
     check_path(root.as_ref(), &sync.path)?;
 
@@ -76,6 +71,13 @@ pub(super) async fn run(
     let deployments = Wanted::deployments(&objects);
     output::success("generated component manifests");
     wanted.say_what_is_lacking();
+    if shared.dry_run {
+        let all = Files::new(&layout, &wanted.choice.running(), &objects, &sync);
+        all.compare(&files)?;
+        rehearsal::of_cluster(&cluster, &objects, namespace).await?;
+        output::success("nothing was changed");
+        return Ok(());
+    }
     let is_taken_over = wanted.settings.shard.is_none() && found.is_flux_active();
     if is_taken_over {
         cluster.rehearse(&objects).await?;
@@ -135,6 +137,46 @@ pub(super) async fn run(
     install::verify(&cluster, wanted, &deployments, context).await?;
     output::success("all components are healthy");
     Ok(())
+}
+
+/// Writes the files of the repository below a folder, for those who commit by themselves.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(super) fn export(
+    shared: &Shared,
+    wanted: &Wanted,
+    sync_text: &str,
+    folder: &Path,
+    context: &Context,
+) -> Result<(), Error> {
+    let namespace = context.namespace();
+    let sync = sync(shared, sync_text, namespace);
+    let layout = Layout::new(&sync.path, namespace);
+    output::action("generating component manifests");
+    let objects = bundle::objects(&wanted.settings)?;
+    output::success("generated component manifests");
+    wanted.say_what_is_lacking();
+    Files::new(&layout, &wanted.choice.running(), &objects, &sync).write(folder)?;
+    output::action(format!(
+        "commit the files to branch {:?}, apply them, and make the Secret {namespace}/{} by \
+         kubectl flux create secret git",
+        shared.branch, sync.secret_name
+    ));
+    Ok(())
+}
+
+/// What the cluster is to follow.
+fn sync(shared: &Shared, url: &str, namespace: &str) -> Sync {
+    Sync {
+        namespace: namespace.to_owned(),
+        url: url.to_owned(),
+        branch: shared.branch.clone(),
+        path: shared.path.clone(),
+        secret_name: shared.secret_name.clone(),
+        interval: shared.interval.clone(),
+        recurse_submodules: shared.recurse_submodules,
+    }
 }
 
 /// The Kustomization that has the name of the root, if the cluster knows the kind.

@@ -32,8 +32,8 @@ const AUTH_KEYS: [&str; 8] = [
     "caFile",
 ];
 
-/// Flags about the deploy key.
-#[derive(Debug, clap::Args)]
+/// Flags about the deploy key and the keys of the server.
+#[derive(Clone, Debug, clap::Args)]
 pub(in crate::commands) struct KeyFlags {
     /// Kind of the new key: rsa, ecdsa or ed25519
     #[arg(long, value_name = "NAME", default_value = "ecdsa", value_parser = key_algorithm)]
@@ -47,16 +47,18 @@ pub(in crate::commands) struct KeyFlags {
     /// File with a private key to use instead of a new one
     #[arg(long, value_name = "FILE")]
     private_key_file: Option<PathBuf>,
+    /// File with the host keys of the server, in the format of known_hosts; the server is not asked
+    /// then
+    #[arg(long, value_name = "FILE")]
+    known_hosts_file: Option<PathBuf>,
 }
 
 impl KeyFlags {
-    /// Flags that name nothing but a file.
-    pub(in crate::commands) fn of_file(path: PathBuf) -> Self {
+    /// The same flags with another private key.
+    pub(in crate::commands) fn with_private_key(&self, path: PathBuf) -> Self {
         Self {
-            ssh_key_algorithm: "ecdsa".to_owned(),
-            ssh_rsa_bits: 2048,
-            ssh_ecdsa_curve: "p384".to_owned(),
             private_key_file: Some(path),
+            ..self.clone()
         }
     }
 
@@ -164,14 +166,10 @@ impl Credentials {
             }
         }
         .map_err(|error| Error::input(error.to_string()))?;
-        let host_keys = hostkey::scan(url.host(), url.port(), SCAN_TIMEOUT)
-            .await
-            .map_err(|error| {
-                Error::input(format!(
-                    "SSH key scan for host {} failed, error: {error}",
-                    url.host()
-                ))
-            })?;
+        let host_keys = match &flags.known_hosts_file {
+            Some(path) => known_hosts(path, url)?,
+            None => scan(url).await?,
+        };
         show_fingerprints(url, &host_keys);
 
         let known_hosts: String = host_keys
@@ -310,6 +308,31 @@ fn remove_stale_keys(secret: &mut Value) {
     if let Some(data) = secret.get_mut("data").and_then(Value::as_object_mut) {
         data.retain(|key, _| !AUTH_KEYS.contains(&key.as_str()));
     }
+}
+
+async fn scan(url: &GitUrl) -> Result<Vec<HostKey>, Error> {
+    let scan = hostkey::scan(url.host(), url.port(), SCAN_TIMEOUT);
+    scan.await.map_err(|error| {
+        Error::input(format!(
+            "SSH key scan for host {} failed, error: {error}",
+            url.host()
+        ))
+    })
+}
+
+/// What a file says about the server.
+fn known_hosts(path: &PathBuf, url: &GitUrl) -> Result<Vec<HostKey>, Error> {
+    let shown = path.display();
+    let text = read("failed to open known hosts file", path)?;
+    let found = hostkey::known(&text, url.host(), url.port())
+        .map_err(|error| Error::input(format!("--known-hosts-file {shown}: {error}")))?;
+    if found.is_empty() {
+        return Err(Error::input(format!(
+            "--known-hosts-file {shown} has no key of {}; without the flag the server is asked",
+            flux_lang::knownhosts::host_name(url.host(), url.port())
+        )));
+    }
+    Ok(found)
 }
 
 /// The first use of host keys is a matter of trust: the person can compare.

@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 
+use flux_lang::giturl::GitUrl;
+use k8s_openapi::api::core::v1::Secret;
+
 use super::git_credentials::{Credentials, KeyFlags, WebLogin};
-use super::{Shared, git_url};
+use super::{Shared, forge, git_url};
 use crate::cli::{SecretText, values};
+use crate::cluster::Scope;
 use crate::context::Context;
 use crate::error::Error;
+use crate::github::{self, Github, Registered};
 use crate::output;
 
 /// Flags of `create secret git`.
@@ -32,6 +37,25 @@ pub(super) struct Args {
     ca_crt_file: Option<PathBuf>,
     #[command(flatten)]
     keys: KeyFlags,
+    /// Print nothing but the public key: that of the Secret if there is one, else that of the key
+    /// which is made
+    #[arg(long)]
+    public_key_only: bool,
+    /// Let the key into the repository on GitHub, to read (ro) or to read and write (rw); the token
+    /// is that of the variable GITHUB_TOKEN
+    #[arg(long, value_name = "ACCESS", value_parser = access)]
+    register_deploy_key: Option<String>,
+    /// Host of GitHub's API, if it is not that of the URL
+    #[arg(long, value_name = "HOST", requires = "register_deploy_key")]
+    hostname: Option<String>,
+}
+
+fn access(text: &str) -> Result<String, String> {
+    values::one_of(
+        text,
+        &["ro", "rw"],
+        "access of a deploy key is not supported:",
+    )
 }
 
 /// Runs the command.
@@ -46,6 +70,11 @@ pub(super) fn run(args: &Args, shared: &Shared, context: &Context) -> Result<(),
         ca_file: args.ca_crt_file.as_ref(),
     };
     if !url.parsed.is_ssh() {
+        if args.public_key_only || args.register_deploy_key.is_some() {
+            return Err(Error::input(
+                "--public-key-only and --register-deploy-key are about keys: give an ssh:// URL",
+            ));
+        }
         check_login(&login)?;
         let credentials = Credentials::web(&login)?;
         if shared.export {
@@ -53,17 +82,86 @@ pub(super) fn run(args: &Args, shared: &Shared, context: &Context) -> Result<(),
         }
         return context.block_on(apply(&credentials, context, name, &labels));
     }
-    if login.ca_file.is_some() {
+    // The file is for the API of a GitHub of one's own.
+    if login.ca_file.is_some() && args.register_deploy_key.is_none() {
         output::warning("--ca-crt-file has no effect over SSH");
     }
     context.block_on(async {
+        if args.public_key_only
+            && !shared.export
+            && args.keys.private_key_file().is_none()
+            && let Some(key) = public_key(context, name).await?
+        {
+            return output::data(&format!("{}\n", key.trim()));
+        }
         let credentials = Credentials::ssh(&url.parsed, &args.keys, args.password.as_ref()).await?;
         if shared.export {
-            export(&credentials, context.namespace(), name, &labels)
+            return export(&credentials, context.namespace(), name, &labels);
+        }
+        let verb = store(&credentials, context, name, &labels).await?;
+        let key = credentials.public_key.as_deref().unwrap_or_default();
+        if args.public_key_only {
+            output::data(&format!("{key}\n"))?;
         } else {
-            apply(&credentials, context, name, &labels).await
+            say(&credentials, context, name, verb);
+        }
+        match args.register_deploy_key.as_deref() {
+            Some(access) => register(args, &url.parsed, access, (context, name), key).await,
+            None => {
+                if let Some(page) = forge::key_page(&url.parsed).filter(|_| !args.public_key_only) {
+                    output::action(format!("add the deploy key at {page}"));
+                }
+                Ok(())
+            }
         }
     })
+}
+
+/// The public key in a Secret of the cluster.
+async fn public_key(context: &Context, name: &str) -> Result<Option<String>, Error> {
+    let cluster = context.cluster().await?;
+    let api = cluster.typed::<Secret>(Scope::Namespace(context.namespace()));
+    let found = api
+        .get_opt(name)
+        .await
+        .map_err(|error| Error::input(format!("Secret {}/{name}: {error}", context.namespace())))?;
+    let data = found.and_then(|secret| secret.data).unwrap_or_default();
+    let key = data.get("identity.pub").cloned();
+    Ok(key.and_then(|key| String::from_utf8(key.0).ok()))
+}
+
+/// Lets a key into the repository of a URL.
+async fn register(
+    args: &Args,
+    url: &GitUrl,
+    access: &str,
+    (context, name): (&Context, &str),
+    key: &str,
+) -> Result<(), Error> {
+    let path = url.server_path();
+    let Some((owner, repository)) = github::owner_and_name(&path) else {
+        return Err(Error::input(format!(
+            "{path} is no repository on GitHub, which would be OWNER/NAME"
+        )));
+    };
+    let token = std::env::var("GITHUB_TOKEN").unwrap_or_default();
+    if token.trim().is_empty() {
+        return Err(Error::input(
+            "--register-deploy-key needs a personal access token: set GITHUB_TOKEN",
+        ));
+    }
+    let host = args.hostname.as_deref().unwrap_or(forge::github_host(url));
+    let github = Github::new(host, token.trim().into(), args.ca_crt_file.as_ref())?;
+    let title = format!("{}-{name}", context.namespace());
+    let is_read_only = access == "ro";
+    let registered = github.register_key(owner, repository, &title, key, is_read_only);
+    let word = match registered.await? {
+        Registered::Added => "added to",
+        Registered::Replaced => "replaced in",
+        Registered::Unchanged => "is already in",
+    };
+    output::success(format!("deploy key {title:?} {word} {owner}/{repository}"));
+    Ok(())
 }
 
 type Labels = std::collections::BTreeMap<String, String>;
@@ -99,16 +197,30 @@ async fn apply(
     name: &str,
     labels: &Labels,
 ) -> Result<(), Error> {
+    let verb = store(credentials, context, name, labels).await?;
+    say(credentials, context, name, verb);
+    Ok(())
+}
+
+async fn store(
+    credentials: &Credentials,
+    context: &Context,
+    name: &str,
+    labels: &Labels,
+) -> Result<&'static str, Error> {
     let cluster = context.cluster().await?;
     let namespace = context.namespace();
-    let verb = credentials.apply(&cluster, namespace, name, labels).await?;
+    credentials.apply(&cluster, namespace, name, labels).await
+}
+
+fn say(credentials: &Credentials, context: &Context, name: &str, verb: &str) {
+    let namespace = context.namespace();
     if let Some(key) = &credentials.public_key {
         output::generate(format!("deploy key: {key}\n"));
     }
     output::action(format!(
         "git secret '{name}' {verb} in '{namespace}' namespace"
     ));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod conflicts;
 mod cycle;
 mod disturbances;
 mod give_back;
+mod github;
 mod layouts;
 mod pods;
 mod scene;

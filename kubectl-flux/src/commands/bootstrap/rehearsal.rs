@@ -1,0 +1,154 @@
+//! `--export DIR` and `--dry-run`: what a bootstrap would write, without writing it where it counts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::Value;
+use similar::TextDiff;
+
+use super::files::{self, Layout, Sync};
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::output;
+
+/// Unchanged lines around a change.
+const CONTEXT: usize = 3;
+
+/// The three files: path, text, and whether one that is there belongs to the user.
+pub(super) struct Files(Vec<(String, String, bool)>);
+
+impl Files {
+    /// Of an installation and a sync.
+    pub(super) fn new(
+        layout: &Layout,
+        controllers: &[&str],
+        objects: &[Value],
+        sync: &Sync,
+    ) -> Self {
+        Self(vec![
+            (
+                layout.components(),
+                files::components(controllers, objects),
+                false,
+            ),
+            (layout.sync(), sync.text(), false),
+            (layout.kustomization(), files::kustomization(), true),
+        ])
+    }
+
+    /// Writes the files below a folder, each as a whole or not at all.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
+        for (path, text, is_users) in &self.0 {
+            let path = folder.join(path);
+            let shown = path.display().to_string();
+            if *is_users && path.exists() {
+                output::success(format!("{shown} is kept as it is"));
+                continue;
+            }
+            let unwritable = |source| Error::File {
+                what: "cannot write",
+                path: shown.clone(),
+                source,
+            };
+            let parent = path.parent().unwrap_or(folder);
+            fs::create_dir_all(parent).map_err(unwritable)?;
+            let mut new = tempfile::NamedTempFile::new_in(parent).map_err(unwritable)?;
+            new.write_all(text.as_bytes()).map_err(unwritable)?;
+            readable(new.path()).map_err(unwritable)?;
+            new.persist(&path)
+                .map_err(|error| unwritable(error.error))?;
+            output::success(format!("{shown} written"));
+        }
+        Ok(())
+    }
+
+    /// Says what would change in the repository; differences go to standard output.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub(super) fn compare(&self, found: &BTreeMap<String, String>) -> Result<(), Error> {
+        for (path, text, is_users) in &self.0 {
+            match found.get(path) {
+                None => {
+                    let lines = text.lines().count();
+                    output::action(format!("{path} would be added ({lines} lines)"));
+                }
+                Some(_) if *is_users => output::success(format!("{path} is kept as it is")),
+                Some(before) if before == text => {
+                    output::success(format!("{path} is up to date"));
+                }
+                Some(before) => {
+                    output::action(format!("{path} would be changed"));
+                    let (from, to) = (format!("a/{path}"), format!("b/{path}"));
+                    let difference = TextDiff::from_lines(before, text)
+                        .unified_diff()
+                        .context_radius(CONTEXT)
+                        .header(&from, &to)
+                        .to_string();
+                    output::data(&difference)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Temporary files are for their owner alone; these are for whoever reads the repository.
+#[cfg(unix)]
+fn readable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Lets the API server try what would be installed, and says how it went.
+///
+/// # Errors
+/// The first refusal.
+pub(super) async fn of_cluster(
+    cluster: &Cluster,
+    objects: &[Value],
+    namespace: &str,
+) -> Result<(), Error> {
+    cluster.rehearse(objects).await?;
+    output::success(format!(
+        "the API server would take the {} objects of the components in {namespace:?} namespace",
+        objects.len()
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Files;
+
+    #[test]
+    fn what_belongs_to_the_user_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str, is_users| (path.to_owned(), text.to_owned(), is_users);
+        let files = |text: &str| {
+            Files(vec![
+                file("a/made.yaml", text, false),
+                file("a/own.yaml", text, true),
+            ])
+        };
+        files("one\n").write(folder.path()).unwrap();
+        files("two\n").write(folder.path()).unwrap();
+        let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+        assert_eq!(read("a/made.yaml"), "two\n");
+        assert_eq!(read("a/own.yaml"), "one\n");
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("a")).unwrap().count(),
+            2
+        );
+    }
+}
