@@ -9,7 +9,7 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 
-use crate::cluster::{self, Cluster, Scope, Selection};
+use crate::cluster::{self, Cluster, ClusterError, Scope, Selection};
 use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, table::Table};
@@ -86,6 +86,11 @@ impl View<'_> {
             .collect()
     }
 
+    /// Whether a scope is another namespace than that of the command.
+    fn is_elsewhere(&self, scope: Scope<'_>, context: &Context) -> bool {
+        matches!(scope, Scope::Namespace(name) if name != context.namespace())
+    }
+
     fn fits(&self, event: &Event) -> bool {
         let type_ = event.type_.as_deref().unwrap_or_default();
         self.wanted.fits(&event.involved_object)
@@ -105,11 +110,17 @@ impl View<'_> {
 async fn show(view: &View<'_>, cluster: &Cluster, context: &Context) -> Result<(), Error> {
     let mut events: Vec<Event> = Vec::new();
     for scope in view.scopes(context.namespace()) {
-        events.extend(
-            cluster
-                .list_typed::<Event>(scope, Selection::default())
-                .await?,
-        );
+        match cluster
+            .list_typed::<Event>(scope, Selection::default())
+            .await
+        {
+            Ok(found) => events.extend(found),
+            // A chain may lead to where one may not look.
+            Err(error @ ClusterError::Refused(_)) if view.is_elsewhere(scope, context) => {
+                output::warning(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     events.retain(|event| view.fits(event));
     if events.is_empty() {

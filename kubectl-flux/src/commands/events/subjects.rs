@@ -1,8 +1,11 @@
 //! Whose events are shown: those of all Flux objects, or of one object and what it depends on.
 
+use flux_apply::Owner;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::DynamicObject;
+use serde_json::Value;
 
-use crate::cluster::{Cluster, View};
+use crate::cluster::{Cluster, Scope, Selection, View};
 use crate::error::Error;
 use crate::kind::Kind;
 
@@ -19,6 +22,9 @@ const OTHER_KINDS: [(&str, &[&str]); 10] = [
     ("Receiver", &[]),
     ("ArtifactGenerator", &[]),
 ];
+
+/// Most objects of a chain: what depends on more is no chain.
+const MAX: usize = 100;
 
 /// What `--for` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +94,11 @@ impl Wanted {
         }])
     }
 
-    /// An object and those it takes its input from; they may live in other namespaces.
+    /// An object with all that what it does depends on, to the repository at the beginning; they may
+    /// live in other namespaces.
+    ///
+    /// # Errors
+    /// If the object itself cannot be asked for. What only lies behind it is left out then.
     pub(super) async fn chain(
         subject: Subject,
         namespace: &str,
@@ -99,10 +109,32 @@ impl Wanted {
             name: subject.name.clone(),
             namespace: Some(namespace.to_owned()),
         }];
-        if let (Some(kind), Some(name)) = (Kind::from_word(subject.kind), &subject.name) {
+        let mut next = 0;
+        while let Some(pattern) = patterns.get(next).cloned() {
+            let is_first = next == 0;
+            next += 1;
+            let (Some(kind), Some(name), Some(namespace)) = (
+                Kind::from_word(pattern.kind),
+                &pattern.name,
+                &pattern.namespace,
+            ) else {
+                continue;
+            };
             // An object that is gone still has events, but nothing is known about its input.
-            if let Some(object) = cluster.find(kind, namespace, name).await? {
-                patterns.extend(input_of(kind, &object, namespace));
+            let found = match cluster.find(kind, namespace, name).await {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(error) if is_first => return Err(error.into()),
+                Err(_) => continue,
+            };
+            let mut inputs = inputs_of(kind, &found, namespace);
+            if kind == Kind::ImageUpdateAutomation {
+                inputs.extend(policies(cluster, &found, namespace).await);
+            }
+            for input in inputs {
+                if patterns.len() < MAX && !patterns.contains(&input) {
+                    patterns.push(input);
+                }
             }
         }
         Ok(Self(patterns))
@@ -157,35 +189,69 @@ impl Wanted {
     }
 }
 
-/// What an object takes its input from.
-fn input_of(kind: Kind, object: &impl View, own: &str) -> Option<Pattern> {
+/// What an object takes its input from: its source, what it waits for, and what applies it.
+fn inputs_of(kind: Kind, object: &DynamicObject, own: &str) -> Vec<Pattern> {
     let pattern = |kind, name: &str, namespace: Option<&str>| Pattern {
         kind,
         name: Some(name.to_owned()),
         namespace: Some(namespace.unwrap_or(own).to_owned()),
     };
-    match kind {
-        Kind::Kustomization | Kind::ImageUpdateAutomation => Some(pattern(
-            flux_kind(
-                object
-                    .text("/spec/sourceRef/kind")
-                    .unwrap_or("GitRepository"),
-            )?,
-            object.text("/spec/sourceRef/name")?,
-            object.text("/spec/sourceRef/namespace"),
-        )),
-        Kind::ImagePolicy => Some(pattern(
-            Kind::ImageRepository.name(),
-            object.text("/spec/imageRepositoryRef/name")?,
-            object.text("/spec/imageRepositoryRef/namespace"),
-        )),
-        Kind::GitRepository | Kind::ImageRepository => None,
+    let mut found = Vec::new();
+    let at = |field: &str, key: &str| object.text(&format!("/spec/{field}/{key}"));
+    if matches!(kind, Kind::Kustomization | Kind::ImageUpdateAutomation) {
+        let source = flux_kind(at("sourceRef", "kind").unwrap_or(Kind::GitRepository.name()));
+        if let (Some(kind), Some(name)) = (source, at("sourceRef", "name")) {
+            found.push(pattern(kind, name, at("sourceRef", "namespace")));
+        }
     }
+    if kind == Kind::ImagePolicy
+        && let Some(name) = at("imageRepositoryRef", "name")
+    {
+        let namespace = at("imageRepositoryRef", "namespace");
+        found.push(pattern(Kind::ImageRepository.name(), name, namespace));
+    }
+    let dependencies = object.at("/spec/dependsOn").and_then(Value::as_array);
+    for dependency in dependencies.into_iter().flatten() {
+        if let Some(name) = dependency["name"].as_str() {
+            let namespace = dependency["namespace"].as_str();
+            found.push(pattern(kind.name(), name, namespace));
+        }
+    }
+    let labels = object.metadata.labels.as_ref();
+    let label = |key: &'static str| labels.and_then(|all| all.get(key)).map(String::as_str);
+    if let Some(owner) = Owner::from_labels(label) {
+        let kind = Kind::Kustomization.name();
+        found.push(pattern(kind, &owner.name, Some(&owner.namespace)));
+    }
+    found
+}
+
+/// The policies that an automation may write the choice of. Who may not list them sees none.
+async fn policies(cluster: &Cluster, automation: &DynamicObject, own: &str) -> Vec<Pattern> {
+    let labels = automation
+        .at("/spec/policySelector/matchLabels")
+        .and_then(Value::as_object)
+        .map(|labels| {
+            let term = |(key, value): (&String, &Value)| Some(format!("{key}={}", value.as_str()?));
+            labels.iter().filter_map(term).collect::<Vec<_>>().join(",")
+        })
+        .filter(|labels| !labels.is_empty());
+    let selection = Selection {
+        labels: labels.as_deref(),
+        fields: None,
+    };
+    let scope = Scope::Namespace(own);
+    let found = cluster.list(Kind::ImagePolicy, scope, selection).await;
+    let pattern = |object: DynamicObject| Pattern {
+        kind: Kind::ImagePolicy.name(),
+        name: object.metadata.name,
+        namespace: Some(own.to_owned()),
+    };
+    found.unwrap_or_default().into_iter().map(pattern).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use kube::api::DynamicObject;
     use serde_json::json;
 
     use super::*;
@@ -240,7 +306,7 @@ mod tests {
         let kustomization = DynamicObject::new("apps", &Kind::Kustomization.resource())
             .data(json!({"spec": {"sourceRef":
                 {"kind": "GitRepository", "name": "repo", "namespace": "flux-system"}}}));
-        let source = input_of(Kind::Kustomization, &kustomization, "foo").unwrap();
+        let source = inputs_of(Kind::Kustomization, &kustomization, "foo").remove(0);
         let own = Pattern {
             kind: "Kustomization",
             name: Some("apps".into()),
@@ -253,5 +319,29 @@ mod tests {
         assert!(wanted.fits(&reference("Kustomization", "foo", "apps")));
         assert!(!wanted.fits(&reference("GitRepository", "foo", "repo")));
         assert!(!wanted.fits(&reference("Kustomization", "foo", "other")));
+    }
+
+    #[test]
+    fn what_an_object_depends_on() {
+        let mut object = DynamicObject::new("apps", &Kind::Kustomization.resource()).data(json!({
+            "spec": {"sourceRef": {"kind": "GitRepository", "name": "repo"},
+                "dependsOn": [{"name": "infra"}, {"name": "db", "namespace": "data"}]}}));
+        object.metadata.labels = serde_json::from_value(json!({
+            "kustomize.toolkit.fluxcd.io/name": "root",
+            "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}))
+        .unwrap();
+        let found: Vec<String> = inputs_of(Kind::Kustomization, &object, "foo")
+            .into_iter()
+            .map(|p| format!("{}/{}/{}", p.kind, p.namespace.unwrap(), p.name.unwrap()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "GitRepository/foo/repo",
+                "Kustomization/foo/infra",
+                "Kustomization/data/db",
+                "Kustomization/flux-system/root"
+            ]
+        );
     }
 }
