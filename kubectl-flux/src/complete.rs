@@ -22,6 +22,20 @@ const KUBECTL_HOOK: &str = "kubectl_complete-flux";
 /// The shell waits: whoever has no quick answer from the cluster gets none.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Verbs that take names of objects which exist.
+const NAMING: &[&str] = &[
+    "build",
+    "debug",
+    "delete",
+    "diff",
+    "export",
+    "get",
+    "reconcile",
+    "resume",
+    "suspend",
+    "tree",
+];
+
 /// Directive: nothing more is known, do not offer files.
 const NO_FILES: u8 = 4;
 /// Directive: files may be offered.
@@ -208,7 +222,16 @@ fn values_of(flag: &str) -> Option<&'static [&'static str]> {
         "signing-key-type" => &["gpg", "ssh"],
         "decryption-provider" => &["sops"],
         "provider" => &["generic", "github", "aws", "azure"],
-        "output" => &["json", "yaml", "name", "wide"],
+        "output" => &[
+            "json",
+            "yaml",
+            "name",
+            "wide",
+            "jsonpath=",
+            "custom-columns=",
+        ],
+        "register-deploy-key" => &["ro", "rw"],
+        "color" => &["auto", "always", "never"],
         "types" => &["Normal", "Warning"],
         "log-level" => &["trace", "debug", "info", "warn", "error"],
         _ => return None,
@@ -226,16 +249,16 @@ fn names_file(flag: &str) -> bool {
 
 /// Kind of the objects whose names the command takes.
 fn kind_of(path: &[&str]) -> Option<Kind> {
-    Some(match path {
-        ["get", "sources", "git"] | ["reconcile", "source", "git"] => Kind::GitRepository,
-        ["get", "kustomizations"] | ["reconcile", "kustomization"] => Kind::Kustomization,
-        ["get", "images", "repository"] | ["reconcile", "image", "repository"] => {
-            Kind::ImageRepository
-        }
-        ["get", "images", "policy"] | ["reconcile", "image", "policy"] => Kind::ImagePolicy,
-        ["get", "images", "update"] | ["reconcile", "image", "update"] => {
-            Kind::ImageUpdateAutomation
-        }
+    let (verb, kind) = path.split_first()?;
+    if !NAMING.contains(verb) {
+        return None;
+    }
+    Some(match kind {
+        ["source" | "sources", "git"] => Kind::GitRepository,
+        ["kustomization" | "kustomizations"] => Kind::Kustomization,
+        ["image" | "images", "repository"] => Kind::ImageRepository,
+        ["image" | "images", "policy"] => Kind::ImagePolicy,
+        ["image" | "images", "update"] => Kind::ImageUpdateAutomation,
         _ => return None,
     })
 }

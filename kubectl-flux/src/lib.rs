@@ -16,6 +16,7 @@ mod cluster;
 mod commands;
 mod complete;
 mod context;
+pub mod docs;
 mod error;
 mod github;
 mod kind;

@@ -144,3 +144,64 @@ fn build_kustomization_from_a_folder_and_a_file() {
         assert_eq!(text(&output.stderr), format!("\u{2717} {message}\n"));
     }
 }
+
+#[test]
+fn variables_come_from_files_of_the_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, content: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    write(
+        "repo/clusters/one/all.yaml",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps, \
+         namespace: flux-system}\nspec:\n  interval: 1m\n  prune: true\n  path: ./apps\n  sourceRef: \
+         {kind: GitRepository, name: repo}\n  postBuild:\n    substituteFrom:\n    - {kind: ConfigMap, \
+         name: facts}\n    - {kind: Secret, name: login}\n    - {kind: ConfigMap, name: nowhere}\n---\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata: {name: facts, namespace: flux-system}\ndata: \
+         {region: north}\n",
+    );
+    write(
+        "repo/secrets/login.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: login}\ndata: {user: bWU=}\n",
+    );
+    write(
+        "repo/apps/map.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {all: '${region} ${user} \
+         ${other}'}\n",
+    );
+    write(
+        "repo/gotk-sync.yaml",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: \
+         flux-system, namespace: flux-system}\nspec:\n  interval: 1m\n  prune: true\n  path: \
+         ./clusters/one\n  sourceRef: {kind: GitRepository, name: repo}\n",
+    );
+    let before = tree(folder.path());
+    let output = flux(
+        &[
+            "build",
+            "ks",
+            "flux-system",
+            "--path=repo/clusters/one",
+            "--kustomization-file=repo/gotk-sync.yaml",
+            "--local-sources=GitRepository/flux-system/repo=repo",
+            "--recursive",
+            "--dry-run",
+        ],
+        folder.path(),
+        "",
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let built = text(&output.stdout);
+    // The ConfigMap that is applied by the same build, then the Secret of another folder.
+    assert!(built.contains("  all: north me\n"), "{built}");
+    assert_eq!(
+        text(&output.stderr),
+        "\u{25ba} variables of Secret/login are read from secrets/login.yaml\n\u{26a0}\u{fe0f} \
+         ConfigMap/nowhere of substituteFrom is in no file of the repository: its variables are \
+         left out\n"
+    );
+    assert_eq!(tree(folder.path()), before, "the folder is only read");
+}

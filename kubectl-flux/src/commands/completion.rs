@@ -1,5 +1,7 @@
 //! `completion`: scripts that make a shell ask this program for candidates.
 
+mod install;
+
 use clap::Subcommand;
 
 use crate::error::Error;
@@ -8,37 +10,51 @@ use crate::output;
 /// `completion` with the shells below it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Put the script where it is found, instead of printing it; without the name of a shell, for
+    /// kubectl and for the shell of the variable SHELL
+    #[arg(long, global = true)]
+    install: bool,
     #[command(subcommand)]
-    shell: Shell,
+    shell: Option<Shell>,
 }
 
 /// Shells, and kubectl, which completes its plugins itself.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum Shell {
     /// Script for bash: source <(kubectl flux completion bash)
-    Bash(Nothing),
+    Bash,
     /// Script for zsh: kubectl flux completion zsh > "${fpath[1]}/_kubectl-flux"
-    Zsh(Nothing),
+    Zsh,
     /// Script for fish: kubectl flux completion fish | source
-    Fish(Nothing),
+    Fish,
     /// Script for PowerShell: kubectl flux completion powershell | Out-String | Invoke-Expression
-    Powershell(Nothing),
+    Powershell,
     /// Script with which kubectl completes `kubectl flux`; to be put, executable and named
     /// kubectl_complete-flux, into a folder of PATH
-    Kubectl(Nothing),
+    Kubectl,
 }
 
-/// No arguments of its own.
-#[derive(Debug, clap::Args)]
-struct Nothing {}
+impl Shell {
+    fn script(self) -> &'static str {
+        match self {
+            Self::Bash => include_str!("completion/bash.sh"),
+            Self::Zsh => include_str!("completion/zsh.sh"),
+            Self::Fish => include_str!("completion/fish.fish"),
+            Self::Powershell => include_str!("completion/powershell.ps1"),
+            Self::Kubectl => include_str!("completion/kubectl.sh"),
+        }
+    }
+}
 
-/// Prints the script.
+/// Prints the script, or installs it.
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
-    output::data(match args.shell {
-        Shell::Bash(_) => include_str!("completion/bash.sh"),
-        Shell::Zsh(_) => include_str!("completion/zsh.sh"),
-        Shell::Fish(_) => include_str!("completion/fish.fish"),
-        Shell::Powershell(_) => include_str!("completion/powershell.ps1"),
-        Shell::Kubectl(_) => include_str!("completion/kubectl.sh"),
-    })
+    match (args.shell, args.install) {
+        (Some(shell), false) => output::data(shell.script()),
+        (Some(shell), true) => install::one(shell),
+        (None, true) => install::usual(),
+        (None, false) => Err(Error::input(
+            "\"flux completion\" needs one of these commands: bash, zsh, fish, powershell, \
+             kubectl; or --install",
+        )),
+    }
 }
