@@ -25,6 +25,7 @@ use serde_json::json;
 use tower::util::MapResponseLayer;
 
 pub(crate) use config::context_namespace;
+use errors::check_name;
 pub(crate) use errors::{ClusterError, chain, hint};
 pub(crate) use object::{ConditionView, View};
 
@@ -125,6 +126,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<DynamicObject>, ClusterError> {
+        check_name(name)?;
         self.try_get(&kind.resource(), namespace, name)
             .await
             .map_err(|error| self.error_of(kind, error))
@@ -137,6 +139,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<DynamicObject>, ClusterError> {
+        check_name(name)?;
         self.try_get(resource, namespace, name)
             .await
             .map_err(|error| self.error(error))
@@ -311,6 +314,7 @@ impl Cluster {
         name: &str,
         patch: serde_json::Value,
     ) -> Result<DynamicObject, ClusterError> {
+        check_name(name)?;
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.into()),
             ..PatchParams::default()
@@ -328,6 +332,7 @@ impl Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<(), ClusterError> {
+        check_name(name)?;
         self.objects(kind, Scope::Namespace(namespace))
             .delete(name, &DeleteParams::default())
             .await

@@ -24,6 +24,9 @@ pub(crate) enum ClusterError {
         /// What is wrong with the value.
         reason: String,
     },
+    /// No object can have this name: it would change what is asked for.
+    #[error("{0:?} is not a name of an object: it has lowercase letters, digits, '-' and '.'")]
+    Name(String),
     /// There is no such object.
     #[error("{what} in {namespace:?} namespace{}", hint(.elsewhere))]
     NotFound {
@@ -54,6 +57,16 @@ pub(crate) enum ClusterError {
         /// What went wrong, with its causes.
         reason: String,
     },
+}
+
+/// Refuses what would be more than a name in a path. Some kinds have names with a colon.
+pub(super) fn check_name(name: &str) -> Result<(), ClusterError> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:@".contains(c);
+    let is_name = !matches!(name, "" | "." | "..") && name.chars().all(is_part);
+    match is_name {
+        true => Ok(()),
+        false => Err(ClusterError::Name(name.to_owned())),
+    }
 }
 
 /// Where the object could have been meant to be.

@@ -77,6 +77,7 @@ impl Cluster {
         namespace: Option<&str>,
         name: &str,
     ) -> Result<Option<DynamicObject>, ClusterError> {
+        errors::check_name(name)?;
         let scope = namespace.map_or(Scope::All, Scope::Namespace);
         match self.dynamic(resource, scope).get(name).await {
             Ok(object) => Ok(Some(object)),

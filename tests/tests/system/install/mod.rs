@@ -4,6 +4,7 @@
 mod bootstrap;
 mod conflicts;
 mod cycle;
+mod definitions;
 mod disturbances;
 mod give_back;
 mod github;

@@ -1,6 +1,7 @@
 //! The plugin through a real kubectl: what they change, print and exit with. What needs a
 //! controller is done by an operator in `bad_input` and by the tutorial.
 
+mod bad_input;
 mod diff;
 mod get;
 mod inspect;
