@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use flux_image::policy::Preview;
 
 use crate::facts::{Facts, Nothing};
 use crate::finding::Severity;
@@ -72,20 +72,6 @@ impl fmt::Debug for Context {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// What an ImagePolicy selects now, out of all tags that the operator knows. This is the body of
-/// its answer, too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preview {
-    /// How many tags there are.
-    pub total: usize,
-    /// The tag that is selected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
-    /// Why none is, in one sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
 }
 
 /// What nobody can see in the cluster's objects, and its administrator may declare.

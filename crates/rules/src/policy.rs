@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::context::{Context, IngressNginx, Settings};
 use crate::engine::review_with;
 use crate::finding::{Finding, Review, Severity};
+use crate::optional::Optional;
+use crate::subject::Subject;
 
 /// Label of a namespace that says how findings about its objects are treated.
 pub const MODE_LABEL: &str = "admission.flux-sync.io/mode";
@@ -114,6 +116,8 @@ pub struct Policy {
     pub levels: BTreeMap<String, Level>,
     /// What is declared about the cluster.
     pub settings: Settings,
+    /// What is filled in besides required fields.
+    pub optional: Optional,
 }
 
 impl Policy {
@@ -132,6 +136,7 @@ impl Policy {
             ],
             levels: BTreeMap::new(),
             settings: Settings::default(),
+            optional: Optional::default(),
         }
     }
 
@@ -177,6 +182,10 @@ impl Policy {
             }
             // Read once the version is known.
             "ingressNginx.strictValidatePathType" | "ingressNginx.allowSnippets" => {}
+            key if key.starts_with("defaults.") => {
+                self.optional
+                    .set(key.trim_start_matches("defaults."), text)?;
+            }
             _ => {
                 let id = key
                     .strip_prefix("rules.")
@@ -250,6 +259,9 @@ impl Policy {
         }
         let decide = |findings: &mut Vec<Finding>| self.decide(findings, mode);
         let mut review = review_with(object, old, context, decide);
+        if self.optional != Optional::default() && !is_leaving(object) {
+            self.optional.fill(object, context, &mut review);
+        }
         if mode == Mode::Warn {
             for finding in &mut review.findings {
                 finding.severity = finding.severity.min(Severity::Warning);
@@ -276,6 +288,11 @@ impl Policy {
             true
         });
     }
+}
+
+/// Whether an object is being deleted.
+fn is_leaving(object: &Value) -> bool {
+    Subject::new(object).has("/metadata/deletionTimestamp")
 }
 
 fn describe(error: impl fmt::Display) -> String {

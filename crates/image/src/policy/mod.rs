@@ -11,6 +11,7 @@
 mod candidate;
 mod error;
 mod explain;
+mod preview;
 mod ranking;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use candidate::Rank;
 use error::Tally;
 pub use error::{PolicyError, Rejection};
 pub use explain::Explanation;
+pub use preview::Preview;
 pub use ranking::Ranking;
 
 /// The compiled form of an ImagePolicy's `filterTags` and `policy`.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use flux_lang::goregex::GoRegex;
 use serde_json::json;
 
 use crate::context::Context;
@@ -12,6 +11,8 @@ use crate::kind::Kind;
 use crate::rule::{Example, Report, Rule};
 use crate::subject::{Subject, judgeable};
 use crate::text::{quote, regex_error};
+
+use super::image_policy::pattern::compile;
 
 const IMAGE: &str = "/spec/image";
 const INTERVAL: &str = "/spec/interval";
@@ -293,7 +294,7 @@ fn exclusions(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
             continue;
         };
         // A limit of ours is no mistake.
-        if let Err(error) = GoRegex::compile(expression)
+        if let Err(error) = compile(expression)
             && !error.is_limit()
         {
             report.error(
@@ -315,7 +316,7 @@ fn signatures(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
     let excludes = |entry: &serde_json::Value| {
         // An expression that nobody can judge may well be the right one.
         judgeable(entry)
-            .and_then(|expression| GoRegex::compile(expression).ok())
+            .and_then(|expression| compile(expression).ok())
             .is_none_or(|regex| regex.is_match(SIGNATURE))
     };
     if !list.is_empty() && !list.iter().any(excludes) {

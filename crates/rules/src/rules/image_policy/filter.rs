@@ -31,12 +31,12 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         id: "IP11",
         title: "pattern that is too large",
-        reason: "Patterns of Go are read as Go reads them, within limits: this one may work with Flux and does not with this operator.",
+        reason: "Patterns are read as Go reads them, within limits: the compiled form may take 1 MiB here and 10 MiB in the operator.",
         examples: &[
             Example::bad(
                 r"spec: {policy: {alphabetical: {}}, filterTags: {pattern: '^\pL{1000}$'}}",
                 &[
-                    "spec.filterTags.pattern: expression too large to be compiled here, or checked. Repeat less in it: a tag has at most 128 characters.",
+                    "spec.filterTags.pattern is too large to be checked, and perhaps to be used by this operator. Repeat less in it: a tag has at most 128 characters.",
                 ],
             ),
             Example::good(
@@ -149,8 +149,7 @@ fn too_large(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
     if error.is_some_and(|error| error.is_limit()) {
         report.warning(
             PATTERN,
-            "spec.filterTags.pattern: expression too large to be compiled here, or checked. \
-             Repeat less in it: a tag has at most 128 characters.",
+            "spec.filterTags.pattern is too large to be checked, and perhaps to be used by this operator. Repeat less in it: a tag has at most 128 characters.",
         );
     }
 }

@@ -28,10 +28,19 @@ pub(super) struct Filter<'a> {
 }
 
 /// A pattern after the work that is the same for all rules.
-pub(super) struct Compiled {
+pub(crate) struct Compiled {
     regex: GoRegex,
     structure: Option<Hir>,
     samples: OnceCell<Vec<String>>,
+}
+
+/// Largest compiled form, in bytes. Patterns of strangers must not hold up an answer; the
+/// operator takes ten times as much.
+const LARGEST: usize = 1 << 20;
+
+/// Compiles a pattern of whoever wrote an object.
+pub(crate) fn compile(pattern: &str) -> Result<GoRegex, GoRegexError> {
+    GoRegex::compile_within(pattern, LARGEST)
 }
 
 impl Deref for Compiled {
@@ -43,14 +52,14 @@ impl Deref for Compiled {
 }
 
 impl Compiled {
-    fn new(pattern: &str) -> Option<Self> {
-        let regex = GoRegex::compile(pattern).ok()?;
+    fn new(pattern: &str) -> Result<Self, GoRegexError> {
+        let regex = compile(pattern)?;
         let structure = ParserBuilder::new()
             .utf8(false)
             .build()
             .parse(regex.translated())
             .ok();
-        Some(Self {
+        Ok(Self {
             regex,
             structure,
             samples: OnceCell::new(),
@@ -58,10 +67,12 @@ impl Compiled {
     }
 }
 
+type Outcome = Result<Rc<Compiled>, GoRegexError>;
+
 thread_local! {
     /// The pattern that was compiled last: rules look at one object after the other, and compiling
     /// costs more than everything else that they do.
-    static LAST: RefCell<Option<(String, Option<Rc<Compiled>>)>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<(String, Outcome)>> = const { RefCell::new(None) };
 }
 
 /// Forgets the pattern of an object: the compiled form may be large, and the next object has
@@ -72,22 +83,19 @@ pub(crate) fn forget() {
 
 /// What is wrong with a pattern.
 pub(super) fn failure(pattern: &str) -> Option<GoRegexError> {
-    match compiled(pattern) {
-        Some(_) => None,
-        None => GoRegex::compile(pattern).err(),
-    }
+    compiled(pattern).err()
 }
 
-fn compiled(pattern: &str) -> Option<Rc<Compiled>> {
+fn compiled(pattern: &str) -> Outcome {
     LAST.with_borrow_mut(|last| {
-        if let Some((known, compiled)) = last
+        if let Some((known, outcome)) = last
             && known == pattern
         {
-            return compiled.clone();
+            return outcome.clone();
         }
-        let compiled = Compiled::new(pattern).map(Rc::new);
-        *last = Some((pattern.to_owned(), compiled.clone()));
-        compiled
+        let outcome = Compiled::new(pattern).map(Rc::new);
+        *last = Some((pattern.to_owned(), outcome.clone()));
+        outcome
     })
 }
 
@@ -105,7 +113,7 @@ impl<'a> Filter<'a> {
         Some(Self {
             pattern,
             extract,
-            regex: compiled(pattern)?,
+            regex: compiled(pattern).ok()?,
         })
     }
 

@@ -292,6 +292,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_operator_knows_all_tags() {
+        let object = serde_json::json!({
+            "apiVersion": "image.toolkit.fluxcd.io/v1", "kind": "ImagePolicy",
+            "metadata": {"name": "app", "namespace": "apps"},
+            "spec": {"imageRepositoryRef": {"name": "agnhost"}, "policy": {"alphabetical": {}}},
+        });
+        let table = [
+            (
+                Some("2.9"),
+                None,
+                "This policy selects \"2.9\" (all 700 scanned tags).",
+            ),
+            (
+                None,
+                Some("no tag fits."),
+                "This policy selects nothing (all 700 scanned tags): no tag fits.",
+            ),
+        ];
+        for (tag, failure, expected) in table {
+            let context = Context::default().with_preview(flux_image::policy::Preview {
+                total: 700,
+                tag: tag.map(str::to_owned),
+                failure: failure.map(str::to_owned),
+            });
+            let review = crate::review(&object, None, &context);
+            let said = review
+                .findings
+                .iter()
+                .find(|finding| finding.rule == "IP23");
+            assert_eq!(said.map(|finding| finding.message.as_str()), Some(expected));
+        }
+    }
+
+    #[test]
     fn versions_are_compared_number_by_number() {
         assert_eq!(compare_versions("2.9", "2.51"), Some(Ordering::Less));
         assert_eq!(

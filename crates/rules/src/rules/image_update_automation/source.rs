@@ -82,11 +82,11 @@ pub(crate) const RULES: &[Rule] = &[
                 "spec: {interval: 1m, sourceRef: {name: apps}, git: {commit: {author: {email: a@b.c}}}}",
                 &[r#"GitRepository "apps" verifies signatures, and this automation does not sign: its own commits are refused. Set spec.git.commit.signingKey."#],
             )
-            .given("{kind: GitRepository, metadata: {name: apps, namespace: apps}, spec: {verify: {mode: HEAD}, secretRef: {name: a}, ref: {branch: main}}}"),
+            .given("{kind: GitRepository, metadata: {name: apps, namespace: apps}, spec: {verify: {mode: HEAD, secretRef: {name: keys}}, secretRef: {name: a}, ref: {branch: main}}}"),
             Example::good(
                 "spec: {interval: 1m, sourceRef: {name: apps}, git: {commit: {author: {email: a@b.c}, signingKey: {secretRef: {name: k}}}}}",
             )
-            .given("{kind: GitRepository, metadata: {name: apps, namespace: apps}, spec: {verify: {mode: HEAD}, secretRef: {name: a}, ref: {branch: main}}}"),
+            .given("{kind: GitRepository, metadata: {name: apps, namespace: apps}, spec: {verify: {mode: HEAD, secretRef: {name: keys}}, secretRef: {name: a}, ref: {branch: main}}}"),
         ],
         check: unsigned,
         ..Rule::of(Kind::ImageUpdateAutomation, Severity::Warning)

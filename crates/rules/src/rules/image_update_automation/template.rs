@@ -60,7 +60,7 @@ pub(crate) const RULES: &[Rule] = &[
                 ],
             ),
             Example::good(
-                "spec: {git: {commit: {author: {email: a@b.c}, messageTemplate: '{{ .AutomationObject }} {{ .Values.x }}', messageTemplateValues: {x: y}}}}",
+                "spec: {git: {commit: {author: {email: a@b.c}, messageTemplate: '{{ .AutomationObject }} {{ .Values.x }}', messageTemplateValues: {x: z}}}}",
             ),
         ],
         check: unknown,
