@@ -84,6 +84,11 @@ pub struct Args {
     #[arg(long, env = "METRICS_ADDR", default_value = "0.0.0.0:8080")]
     pub metrics_addr: SocketAddr,
 
+    /// Address at which the admission webhook may ask which tag a policy would select [default:
+    /// nowhere].
+    #[arg(long)]
+    pub preview_addr: Option<SocketAddr>,
+
     /// Objects of one kind that are reconciled at once.
     #[arg(long, default_value_t = 4)]
     pub concurrent: u16,

@@ -42,6 +42,7 @@ pub mod kustomization;
 pub mod leader;
 pub mod logging;
 pub mod metrics;
+pub mod preview;
 pub mod references;
 pub mod secrets;
 pub mod selector;
@@ -182,17 +183,6 @@ async fn prepare(
         };
         servers.push((storage, http::artifacts(artifacts.clone())));
     }
-    for (listener, router) in servers {
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            let server = axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stop.cancelled().await });
-            if let Err(error) = server.await {
-                tracing::error!(%error, "HTTP server ended");
-            }
-        });
-    }
-
     let (git_repositories, git_trigger, git_end) = kind();
     let (kustomizations, kustomization_trigger, kustomization_end) = kind();
     let (image_repositories, repository_trigger, repository_end) = kind();
@@ -234,6 +224,20 @@ async fn prepare(
         image_update_automations: automation_end,
     };
     let context = Arc::new(context);
+    if let Some(address) = context.args.preview_addr {
+        let listener = http::bind(address, "--preview-addr").await?;
+        servers.push((listener, preview::router(context.clone(), phases.clone())));
+    }
+    for (listener, router) in servers {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let server = axum::serve(listener, router)
+                .with_graceful_shutdown(async move { stop.cancelled().await });
+            if let Err(error) = server.await {
+                tracing::error!(%error, "HTTP server ended");
+            }
+        });
+    }
     tokio::spawn(kustomization::drift::run(context.clone(), drifts));
     Ok((context, ends))
 }

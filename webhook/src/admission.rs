@@ -120,6 +120,23 @@ impl Request {
         })
     }
 
+    /// The object as it is to be.
+    #[must_use]
+    pub const fn object(&self) -> &Value {
+        &self.object
+    }
+
+    /// Whether it helps to know what an ImagePolicy selects. What other namespaces hold is not for
+    /// an admission answer to say.
+    #[must_use]
+    pub fn wants_preview(&self, stage: Stage) -> bool {
+        let text = |pointer: &str| self.object.pointer(pointer).and_then(Value::as_str);
+        let named = text("/spec/imageRepositoryRef/namespace").filter(|named| !named.is_empty());
+        stage == Stage::Validate
+            && Kind::of(&self.object) == Some(Kind::ImagePolicy)
+            && named.is_none_or(|named| Some(named) == text("/metadata/namespace"))
+    }
+
     /// `CREATE` or `UPDATE`.
     #[must_use]
     pub fn operation(&self) -> &str {
@@ -189,6 +206,7 @@ impl Request {
             let told = |finding: &&flux_rules::Finding| {
                 finding.severity == Severity::Warning
                     && (stage == Stage::Validate
+                        || finding.rule == flux_rules::OPTIONAL
                         || is(finding.rule, flux_rules::Rule::fills)
                         // Where nothing denies, the schema may have the last word: be first.
                         || (mode == Mode::Warn && is(finding.rule, |rule| rule.shadowed)))

@@ -1,6 +1,7 @@
 //! The command line, and what it means.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -9,7 +10,9 @@ use flux_rules::{IngressNginx, Release, Settings};
 use tracing_subscriber::EnvFilter;
 
 use crate::certificates::{Clock, Periods};
+use crate::clients::{Clients, ClientsError};
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::preview::{PreviewUrlError, Previews};
 
 /// Admission webhook for Flux objects and Ingress.
 ///
@@ -61,6 +64,27 @@ pub struct Args {
     #[arg(long)]
     pub inspect_secret_keys: bool,
 
+    /// Address of the operator, which knows all tags that a policy could select
+    #[arg(long, value_name = "http://HOST:PORT")]
+    pub preview_url: Option<String>,
+
+    /// File with a token for the operator
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/var/run/secrets/flux-sync.io/preview/token"
+    )]
+    pub preview_token_file: PathBuf,
+
+    /// Answer reviews only of clients with a certificate of these authorities (PEM). It is read at
+    /// the start
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+
+    /// Common name that such a certificate must have; several are possible [default: any]
+    #[arg(long, value_name = "NAME", requires = "client_ca_file")]
+    pub client_name: Vec<String>,
+
     /// Do not look at the objects that are there already
     #[arg(long)]
     pub no_scan: bool,
@@ -91,9 +115,10 @@ pub struct Args {
         value_name = "DURATION",
         default_value = "0s",
         hide = true,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        value_parser = offset
     )]
-    pub clock_offset: GoDuration,
+    pub clock_offset: time::Duration,
 
     /// Seconds to go on serving after a request to stop, so that everybody notices
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
@@ -106,6 +131,17 @@ pub struct Args {
     /// error, warn, info, debug or trace; or a filter such as info,kube=debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
+}
+
+/// A duration, or one with a minus before it.
+fn offset(text: &str) -> Result<time::Duration, String> {
+    let (behind, text) = match text.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, text),
+    };
+    let duration: GoDuration = text.parse().map_err(|error| format!("{error}"))?;
+    let ahead = span(&duration);
+    Ok(if behind { -ahead } else { ahead })
 }
 
 fn span(duration: &GoDuration) -> time::Duration {
@@ -162,6 +198,24 @@ impl Args {
         }
     }
 
+    /// The operator, as far as it is to be asked.
+    ///
+    /// # Errors
+    /// [`PreviewUrlError`] if `--preview-url` is no such address.
+    pub fn previews(&self) -> Result<Option<Previews>, PreviewUrlError> {
+        let made = |url: &String| Previews::new(url, self.preview_token_file.clone());
+        self.preview_url.as_ref().map(made).transpose()
+    }
+
+    /// The clients that are answered, if not everybody is.
+    ///
+    /// # Errors
+    /// [`ClientsError`] if their authorities cannot be read.
+    pub fn clients(&self) -> Result<Option<Clients>, ClientsError> {
+        let read = |file: &PathBuf| Clients::read(file, &self.client_name);
+        self.client_ca_file.as_ref().map(read).transpose()
+    }
+
     /// How long certificates last.
     #[must_use]
     pub fn periods(&self) -> Periods {
@@ -185,7 +239,7 @@ impl Args {
     #[must_use]
     pub fn clock(&self) -> Clock {
         Clock {
-            ahead: span(&self.clock_offset),
+            ahead: self.clock_offset,
         }
     }
 
@@ -223,6 +277,8 @@ mod tests {
         ])
         .expect("valid");
         assert_eq!(args.failure_policy, FailurePolicy::Fail);
+        let behind = parse(&["--clock-offset=-2h"]).expect("valid").clock();
+        assert_eq!(behind.ahead, -time::Duration::hours(2));
         assert_eq!(args.endpoint().expect("an address").names(), ["127.0.0.1"]);
         let controller = args.settings().ingress_nginx.expect("declared");
         assert_eq!(controller.release, Release(1, 12, 1));

@@ -33,15 +33,30 @@ pub struct Design {
     pub namespace_uid: String,
 }
 
+/// What changes in the configurations while the program runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Current {
+    /// What API servers have to trust, PEM.
+    pub bundle: String,
+    /// Whether something of an Ingress may have to be filled in: else nothing of it is mutated,
+    /// and its writes are spared a call.
+    pub fills_ingresses: bool,
+}
+
 impl Design {
     /// The configuration of a stage, for server-side apply.
     #[must_use]
-    pub fn configuration(&self, stage: Stage, bundle: &str) -> Value {
+    pub fn configuration(&self, stage: Stage, current: &Current) -> Value {
+        let bundle = current.bundle.as_str();
         let (kind, webhooks) = match stage {
-            // Nothing of an Ingress is filled in, and no schema of it hides our words.
-            Stage::Mutate => (
+            // No schema of an Ingress hides our words.
+            Stage::Mutate if !current.fills_ingresses => (
                 "MutatingWebhookConfiguration",
                 vec![self.flux(stage, bundle)],
+            ),
+            Stage::Mutate => (
+                "MutatingWebhookConfiguration",
+                vec![self.flux(stage, bundle), self.ingress(stage, bundle)],
             ),
             Stage::Validate => (
                 "ValidatingWebhookConfiguration",
@@ -180,22 +195,34 @@ pub fn client_configs(configuration: &Value) -> Vec<(&str, &Value)> {
         .collect()
 }
 
+/// The bundle (PEM) of a `clientConfig`.
+pub(crate) fn bundle(client_config: &Value) -> Option<String> {
+    let text = client_config.get("caBundle")?.as_str()?;
+    String::from_utf8(STANDARD.decode(text).ok()?).ok()
+}
+
 /// The bundle (PEM) that all webhooks of a configuration trust; `None` if they differ or have none.
 #[must_use]
 pub fn stored_bundle(configuration: &Value) -> Option<String> {
     let mut bundles = client_configs(configuration)
         .into_iter()
-        .map(|(_, config)| config.get("caBundle").and_then(Value::as_str));
+        .map(|(_, config)| bundle(config));
     let first = bundles.next()??;
-    if !bundles.all(|bundle| bundle == Some(first)) {
-        return None;
-    }
-    String::from_utf8(STANDARD.decode(first).ok()?).ok()
+    bundles
+        .all(|bundle| bundle.as_deref() == Some(first.as_str()))
+        .then_some(first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn current() -> Current {
+        Current {
+            bundle: "PEM".to_owned(),
+            fills_ingresses: false,
+        }
+    }
 
     fn design() -> Design {
         Design {
@@ -210,7 +237,7 @@ mod tests {
     #[test]
     fn both_reach_this_program_and_trust_the_bundle() {
         for (stage, count) in [(Stage::Mutate, 1), (Stage::Validate, 2)] {
-            let configuration = design().configuration(stage, "PEM");
+            let configuration = design().configuration(stage, &current());
             let configs = client_configs(&configuration);
             assert_eq!(configs.len(), count);
             let url = format!("https://127.0.0.1:9443/{}", stage.as_str());
@@ -224,8 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn ingresses_are_mutated_only_where_something_is_filled_in() {
+        let mut current = current();
+        let count = |current: &Current| {
+            let configuration = design().configuration(Stage::Mutate, current);
+            client_configs(&configuration).len()
+        };
+        assert_eq!(count(&current), 1);
+        current.fills_ingresses = true;
+        assert_eq!(count(&current), 2);
+    }
+
+    #[test]
     fn an_overwritten_bundle_is_noticed() {
-        let mut configuration = design().configuration(Stage::Validate, "PEM");
+        let mut configuration = design().configuration(Stage::Validate, &current());
         configuration["webhooks"][1]["clientConfig"]["caBundle"] = json!("Cg==");
         assert_eq!(stored_bundle(&configuration), None);
         configuration["webhooks"] = json!([]);
@@ -234,7 +273,7 @@ mod tests {
 
     #[test]
     fn all_served_versions_of_flux_kinds_are_listed() {
-        let configuration = design().configuration(Stage::Mutate, "PEM");
+        let configuration = design().configuration(Stage::Mutate, &current());
         let rules = configuration["webhooks"][0]["rules"]
             .as_array()
             .expect("rules");

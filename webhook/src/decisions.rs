@@ -9,6 +9,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use tokio::sync::watch;
+
+use crate::configuration::Current;
 
 /// The current policy. Cheap to read, replaced as a whole.
 #[derive(Debug)]
@@ -54,14 +57,20 @@ impl Decisions {
     }
 }
 
-/// Follows the ConfigMap, for ever.
-pub async fn follow(client: Client, decisions: Arc<Decisions>) {
+/// Follows the ConfigMap, for ever, and says what it means for the webhook configurations.
+pub async fn follow(client: Client, decisions: Arc<Decisions>, current: watch::Sender<Current>) {
     let api: Api<ConfigMap> = Api::namespaced(client, &decisions.namespace);
     let only = watcher::Config::default().fields(&format!("metadata.name={POLICY_NAME}"));
     let mut events = watcher::watcher(api, only).default_backoff().boxed();
     let mut complained = false;
     let mut seen = false;
     loop {
+        let fills = decisions.policy().optional.ingress_class.is_some();
+        current.send_if_modified(|known| {
+            let changed = known.fills_ingresses != fills;
+            known.fills_ingresses = fills;
+            changed
+        });
         match events.try_next().await {
             Ok(None) => return,
             Ok(Some(Event::Init)) => seen = false,

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::admission::Stage;
-use crate::configuration::{Design, client_configs, stored_bundle};
+use crate::configuration::{Current, Design, bundle, client_configs, stored_bundle};
 
 /// Our field manager.
 const MANAGER: &str = "admission-webhook";
@@ -26,6 +26,9 @@ const MANAGER: &str = "admission-webhook";
 /// Pause between two attempts: long enough not to fight anybody in earnest, short enough for
 /// "within seconds".
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whoever changes a configuration again within this time wants something else than we do.
+const QUARREL: Duration = Duration::from_secs(10);
 
 /// Longest pause while the API server keeps refusing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -76,7 +79,7 @@ pub async fn namespace_uid(client: &Client, namespace: &str) -> Result<String, k
     Ok(namespace.uid().unwrap_or_default())
 }
 
-/// Applies the configuration of a stage, then again whenever the bundle changes or somebody else
+/// Applies the configuration of a stage, then again whenever it is to change or somebody else
 /// changes how its webhooks are reached. Never returns.
 ///
 /// A configuration that somebody deletes stays deleted until the next start: deleting it is the
@@ -85,15 +88,15 @@ pub async fn keep(
     client: Client,
     design: &Design,
     stage: Stage,
-    bundle: watch::Receiver<String>,
+    current: watch::Receiver<Current>,
     stored: &Stored,
 ) {
     match stage {
         Stage::Mutate => {
-            keep_kind::<MutatingWebhookConfiguration>(client, design, stage, bundle, stored).await;
+            keep_kind::<MutatingWebhookConfiguration>(client, design, stage, current, stored).await;
         }
         Stage::Validate => {
-            keep_kind::<ValidatingWebhookConfiguration>(client, design, stage, bundle, stored)
+            keep_kind::<ValidatingWebhookConfiguration>(client, design, stage, current, stored)
                 .await;
         }
     }
@@ -103,18 +106,19 @@ async fn keep_kind<K>(
     client: Client,
     design: &Design,
     stage: Stage,
-    mut bundle: watch::Receiver<String>,
+    mut current: watch::Receiver<Current>,
     stored: &Stored,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
     let api: Api<K> = Api::all(client);
-    let wanted = design.configuration(stage, &bundle.borrow_and_update());
+    let wanted = design.configuration(stage, &current.borrow_and_update());
     apply(&api, design, stage, &wanted, stored).await;
 
     let only_ours = watcher::Config::default().fields(&format!("metadata.name={}", design.name));
     let mut events = watcher::watcher(api.clone(), only_ours).boxed();
     let mut deleted = false;
+    let mut mended: Option<Instant> = None;
     loop {
         tokio::select! {
             event = events.try_next() => match event {
@@ -122,13 +126,17 @@ async fn keep_kind<K>(
                     deleted = false;
                     let found = serde_json::to_value(&object).unwrap_or_default();
                     stored.put(stage, stored_bundle(&found));
-                    let wanted = design.configuration(stage, &bundle.borrow());
+                    let wanted = design.configuration(stage, &current.borrow());
                     if !reaches_us(&wanted, &found) {
                         tracing::info!(
                             configuration = design.name, stage = stage.as_str(),
                             "somebody changed how the webhook is reached; applying it again"
                         );
-                        tokio::time::sleep(PAUSE).await;
+                        // At once, since nobody is asked until then; but no fight of two tools.
+                        if mended.is_some_and(|at| at.elapsed() < QUARREL) {
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                        mended = Some(Instant::now());
                         apply(&api, design, stage, &wanted, stored).await;
                     }
                 }
@@ -146,13 +154,13 @@ async fn keep_kind<K>(
                     tokio::time::sleep(PAUSE).await;
                 }
             },
-            changed = bundle.changed() => {
+            changed = current.changed() => {
                 if changed.is_err() {
                     // The sender lives as long as the program.
                     return std::future::pending().await;
                 }
                 if !deleted {
-                    let wanted = design.configuration(stage, &bundle.borrow_and_update());
+                    let wanted = design.configuration(stage, &current.borrow_and_update());
                     apply(&api, design, stage, &wanted, stored).await;
                 }
             }
@@ -198,14 +206,30 @@ pub(crate) fn reason(error: &kube::Error) -> String {
     }
 }
 
-/// Whether every webhook that we want is there and is reached as we want.
+/// Whether every webhook that we want is there and is reached as we want. More may be trusted than
+/// we know of: another replica announced a new authority a moment before.
 fn reaches_us(wanted: &Value, found: &Value) -> bool {
     let there = client_configs(found);
     client_configs(wanted).into_iter().all(|(name, wanted)| {
-        there
-            .iter()
-            .any(|(other, found)| *other == name && *found == wanted)
+        there.iter().any(|(other, found)| {
+            *other == name && same_address(wanted, found) && trusts(wanted, found)
+        })
     })
+}
+
+fn same_address(wanted: &Value, found: &Value) -> bool {
+    ["url", "service"]
+        .iter()
+        .all(|field| wanted.get(field) == found.get(field))
+}
+
+fn trusts(wanted: &Value, found: &Value) -> bool {
+    let (Some(wanted), Some(found)) = (bundle(wanted), bundle(found)) else {
+        return false;
+    };
+    const END: &str = "-----END CERTIFICATE-----";
+    let mut certificates = wanted.split_inclusive(END).map(str::trim);
+    certificates.all(|certificate| found.contains(certificate))
 }
 
 /// Removes both configurations; one that is not there is as good as removed.
@@ -225,5 +249,45 @@ fn gone(result: Result<(), kube::Error>) -> Result<(), kube::Error> {
     match result {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::args::FailurePolicy;
+    use crate::endpoint::Endpoint;
+
+    const OLD: &str = "-----BEGIN CERTIFICATE-----\nb2xk\n-----END CERTIFICATE-----\n";
+    const NEW: &str = "-----BEGIN CERTIFICATE-----\nbmV3\n-----END CERTIFICATE-----\n";
+
+    fn configuration(bundle: &str) -> Value {
+        let design = Design {
+            name: "a".to_owned(),
+            namespace: "b".to_owned(),
+            endpoint: Endpoint::service("a", "b", 443),
+            failure_policy: FailurePolicy::Ignore,
+            namespace_uid: String::new(),
+        };
+        let current = Current {
+            bundle: bundle.to_owned(),
+            fills_ingresses: false,
+        };
+        design.configuration(Stage::Validate, &current)
+    }
+
+    #[test]
+    fn replicas_do_not_take_back_what_others_announce() {
+        let both = configuration(&[OLD, NEW].concat());
+        assert!(reaches_us(&configuration(OLD), &both));
+        assert!(!reaches_us(&both, &configuration(OLD)));
+        let mut elsewhere = configuration(OLD);
+        elsewhere["webhooks"][0]["clientConfig"]["service"]["port"] = json!(8443);
+        assert!(!reaches_us(&configuration(OLD), &elsewhere));
+        let mut lost = configuration(OLD);
+        lost["webhooks"][1]["clientConfig"]["caBundle"] = Value::Null;
+        assert!(!reaches_us(&configuration(OLD), &lost));
     }
 }

@@ -12,6 +12,7 @@ pub mod admission;
 mod args;
 pub mod authority;
 pub mod certificates;
+pub mod clients;
 pub mod cluster;
 pub mod configuration;
 pub mod decisions;
@@ -19,6 +20,7 @@ mod endpoint;
 pub mod install;
 pub mod lease;
 pub mod metrics;
+pub mod preview;
 pub mod readiness;
 pub mod scan;
 mod secrets;
@@ -44,7 +46,7 @@ use admission::Stage;
 use authority::{State, ensure};
 use certificates::{Clock, Periods, Served};
 use cluster::Caches;
-use configuration::Design;
+use configuration::{Current, Design};
 use decisions::Decisions;
 use install::Stored;
 use lease::Leader;
@@ -103,7 +105,10 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         tick: args.certificate_check(),
     };
     keeper.renew(&state)?;
-    let (bundle, follow) = watch::channel(state.bundle());
+    let (current, follow) = watch::channel(Current {
+        bundle: state.bundle(),
+        fills_ingresses: false,
+    });
 
     let stored = Arc::new(Stored::default());
     let store = Store::start(&client);
@@ -115,12 +120,19 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         Some(Arc::clone(&caches)),
     ));
     let context = Context::new(args.settings(), caches);
-    let app = App::new(
+    let mut app = App::new(
         context.clone(),
         Arc::clone(&decisions),
         Arc::clone(&metrics),
         Arc::clone(&readiness),
     );
+    if let Some(previews) = args.previews()? {
+        app = app.asking(previews);
+    }
+    let clients = args.clients()?;
+    if clients.is_some() {
+        app = app.for_known_clients();
+    }
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -134,7 +146,11 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         let stored = Arc::clone(&stored);
         tasks.spawn(async move { install::keep(client, &design, stage, follow, &stored).await });
     }
-    tasks.spawn(decisions::follow(client.clone(), Arc::clone(&decisions)));
+    tasks.spawn(decisions::follow(
+        client.clone(),
+        Arc::clone(&decisions),
+        current.clone(),
+    ));
     if !args.no_scan {
         let leader = Arc::new(Leader::default());
         tasks.spawn(lease::keep(
@@ -153,7 +169,7 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         };
         tasks.spawn(scan.run());
     }
-    tasks.spawn(keeper.run(state, bundle));
+    tasks.spawn(keeper.run(state, current));
 
     let delay = args.delay();
     let stop = async move {
@@ -173,9 +189,21 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
                 tracing::error!(error, name, "cannot remove the webhook configurations");
             }
         };
-        server::serve(listener, server::tls(served)?, server::router(app), stop).await;
+        server::serve(
+            listener,
+            server::tls(served, clients)?,
+            server::router(app),
+            stop,
+        )
+        .await;
     } else {
-        server::serve(listener, server::tls(served)?, server::router(app), stop).await;
+        server::serve(
+            listener,
+            server::tls(served, clients)?,
+            server::router(app),
+            stop,
+        )
+        .await;
     }
     Ok(())
 }
@@ -235,7 +263,7 @@ impl Keeper {
 
     /// Looks at the authority and the leaf again and again, by the wall clock: a suspended machine
     /// must not sleep past the end of a certificate.
-    async fn run(self, mut held: State, bundle: watch::Sender<String>) {
+    async fn run(self, mut held: State, current: watch::Sender<Current>) {
         let mut ticks = tokio::time::interval(self.tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -252,9 +280,9 @@ impl Keeper {
             {
                 Ok(state) => {
                     let new = state.bundle();
-                    bundle.send_if_modified(|known| {
-                        let changed = *known != new;
-                        known.clone_from(&new);
+                    current.send_if_modified(|known| {
+                        let changed = known.bundle != new;
+                        known.bundle.clone_from(&new);
                         changed
                     });
                     if let Err(error) = self.renew(&state) {

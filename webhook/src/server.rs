@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use flux_rules::Context;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -25,8 +25,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admission::{Answer, Request, Stage, invalid};
 use crate::certificates::{Served, provider};
+use crate::clients::Clients;
 use crate::decisions::Decisions;
 use crate::metrics::Metrics;
+use crate::preview::Previews;
 use crate::readiness::Readiness;
 
 /// Longest body: a review holds an object and its old self, up to 3 MiB each, and some more.
@@ -56,6 +58,15 @@ pub struct App {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     budget: Semaphore,
+    previews: Option<Previews>,
+    known_clients_only: bool,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    /// Whether it showed a certificate that is answered.
+    known: bool,
 }
 
 impl App {
@@ -66,20 +77,35 @@ impl App {
         decisions: Arc<Decisions>,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
-    ) -> Arc<Self> {
-        let budget = Semaphore::new(BODY_BUDGET as usize);
-        Arc::new(Self {
+    ) -> Self {
+        Self {
             context,
             decisions,
             metrics,
             readiness,
-            budget,
-        })
+            budget: Semaphore::new(BODY_BUDGET as usize),
+            previews: None,
+            known_clients_only: false,
+        }
+    }
+
+    /// Asks the operator what a policy selects.
+    #[must_use]
+    pub fn asking(mut self, previews: Previews) -> Self {
+        self.previews = Some(previews);
+        self
+    }
+
+    /// Reviews only for clients that [`tls`] recognized.
+    #[must_use]
+    pub const fn for_known_clients(mut self) -> Self {
+        self.known_clients_only = true;
+        self
     }
 }
 
 /// The routes: `/mutate`, `/validate`, `/healthz`, `/readyz`, `/metrics`.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(app: App) -> Router {
     let mutate = |State(app): State<Arc<App>>, request: HttpRequest| async move {
         review(app, Stage::Mutate, request).await
     };
@@ -92,7 +118,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(app)
+        .with_state(Arc::new(app))
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Response {
@@ -115,6 +141,10 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 
 /// Answers a review. Whatever happens, the answer is a review with status 200.
 async fn review(app: Arc<App>, stage: Stage, request: HttpRequest) -> Response {
+    let peer = request.extensions().get::<Peer>();
+    if app.known_clients_only && !peer.is_some_and(|peer| peer.known) {
+        return (StatusCode::FORBIDDEN, "a client certificate is needed\n").into_response();
+    }
     let started = Instant::now();
     let (operation, answer) = match body(&app, request).await {
         Ok(body) => match Request::read(&body) {
@@ -159,12 +189,19 @@ async fn body(app: &App, request: HttpRequest) -> Result<axum::body::Bytes, (u16
 /// is let through. Rules are advice, not a boundary.
 async fn judge(app: &Arc<App>, stage: Stage, request: Request) -> Answer {
     let request = Arc::new(request);
+    let preview = match &app.previews {
+        Some(previews) if request.wants_preview(stage) => previews.ask(request.object()).await,
+        _ => None,
+    };
     let work = tokio::task::spawn_blocking({
         let (app, request) = (Arc::clone(app), Arc::clone(&request));
         move || {
             let policy = app.decisions.policy();
             let mut context = app.context.clone();
             context.settings = policy.settings;
+            if let Some(preview) = preview {
+                context = context.with_preview(preview);
+            }
             request.answer(stage, &context, &policy)
         }
     });
@@ -207,19 +244,40 @@ async fn judge(app: &Arc<App>, stage: Stage, request: Request) -> Answer {
 ///
 /// # Errors
 /// [`rustls::Error`] if the provider lacks the protocol versions.
-pub fn tls(served: Arc<Served>) -> Result<TlsAcceptor, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(served);
+pub fn tls(served: Arc<Served>, clients: Option<Clients>) -> Result<Tls, rustls::Error> {
+    let config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?;
+    let config = match &clients {
+        Some(clients) => config.with_client_cert_verifier(clients.verifier()),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(served);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Tls {
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+        clients,
+    })
+}
+
+/// What connections begin with.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    clients: Option<Clients>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Serves until `stop` ends, then lets open requests end.
 pub async fn serve(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: Tls,
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
@@ -242,16 +300,25 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let acceptor = acceptor.clone();
-        let service = TowerToHyperService::new(router.clone());
+        let tls = tls.clone();
+        let router = router.clone();
         let watcher = connections.watcher();
         tokio::spawn(async move {
-            let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            let stream = match timeout(HANDSHAKE, tls.acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => stream,
                 // Probes and scanners end here too.
                 Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
                 Err(_) => return tracing::debug!("TLS handshake timed out"),
             };
+            let service = match &tls.clients {
+                None => router,
+                Some(clients) => {
+                    let shown = stream.get_ref().1.peer_certificates();
+                    let known = clients.knows(shown.unwrap_or_default());
+                    router.layer(Extension(Peer { known }))
+                }
+            };
+            let service = TowerToHyperService::new(service);
             let mut builder = Builder::new(TokioExecutor::new());
             builder
                 .http1()

@@ -142,6 +142,14 @@ fn body(random: &mut Random, corpus: &[Value]) -> Vec<u8> {
     bytes
 }
 
+/// Resident memory of this process, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or_default()
+}
+
 #[test]
 fn whatever_arrives_is_answered() {
     let count = std::env::var("FLUX_FORGED")
@@ -154,7 +162,12 @@ fn whatever_arrives_is_answered() {
     let mut random = Random(0x5EED);
     let mut slowest = Duration::ZERO;
     let mut judged = 0_usize;
+    let mut early = 0;
     for number in 0..count {
+        // By then everything that is made once has been made.
+        if number == count / 10 {
+            early = resident();
+        }
         let body = body(&mut random, &corpus);
         let started = Instant::now();
         for stage in [Stage::Mutate, Stage::Validate] {
@@ -173,6 +186,10 @@ fn whatever_arrives_is_answered() {
         }
         slowest = slowest.max(started.elapsed());
     }
-    println!("{count} bodies, {judged} judged, slowest {slowest:?}");
+    println!(
+        "{count} bodies, {judged} judged, slowest {slowest:?}, {early} KiB resident after a tenth, \
+         {} KiB at the end",
+        resident()
+    );
     assert!(judged > count / 4, "{judged}");
 }

@@ -4,12 +4,16 @@
 use std::sync::Arc;
 
 use flux_admission_webhook::certificates::{Authority, Periods, Served};
+use flux_admission_webhook::clients::Clients;
 use flux_admission_webhook::decisions::Decisions;
 use flux_admission_webhook::metrics::Metrics;
 use flux_admission_webhook::readiness::Readiness;
 use flux_admission_webhook::server::{self, App};
 use flux_rules::{Context, Settings};
-use reqwest::{Certificate, Client};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+use reqwest::{Certificate, Client, Identity};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -38,22 +42,29 @@ fn leaf(authority: &Authority, served: &Served) {
 }
 
 async fn start(authority: &Authority) -> Server {
+    start_for(authority, None).await
+}
+
+async fn start_for(authority: &Authority, clients: Option<Clients>) -> Server {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let served = Arc::new(Served::default());
     leaf(authority, &served);
     let readiness = Arc::new(Readiness::new(Arc::clone(&served), None, None));
     let metrics = Arc::new(Metrics::default());
     let decisions = Decisions::new("flux-system", Settings::default());
-    let app = App::new(
+    let mut app = App::new(
         Context::default(),
         decisions,
         metrics,
         Arc::clone(&readiness),
     );
+    if clients.is_some() {
+        app = app.for_known_clients();
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("https://{}", listener.local_addr().expect("an address"));
     let (stop, stopped) = oneshot::channel();
-    let acceptor = server::tls(Arc::clone(&served)).expect("TLS");
+    let acceptor = server::tls(Arc::clone(&served), clients).expect("TLS");
     let task = tokio::spawn(server::serve(
         listener,
         acceptor,
@@ -196,4 +207,57 @@ async fn stopping_ends_the_server() {
     server.stop.send(()).expect("still running");
     server.task.await.expect("a clean end");
     assert!(client.get(&health).send().await.is_err());
+}
+
+/// An authority for clients, PEM, and a client of it with this name.
+fn identity(name: &str) -> (String, Identity) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).expect("signed").pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &issuer).expect("signed").pem();
+    let pem = certificate + &key.serialize_pem();
+    (authority, Identity::from_pem(pem.as_bytes()).expect("PEM"))
+}
+
+#[tokio::test]
+async fn reviews_can_be_for_known_clients_only() {
+    let authority = authority();
+    let (known, api_server) = identity("api-server");
+    let file = std::env::temp_dir().join(format!("clients-{}.pem", std::process::id()));
+    std::fs::write(&file, known).expect("a file");
+    let read = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Clients::read(&file, &names).expect("authorities")
+    };
+    let status = async |server: &Server, identity: Option<Identity>, path: &str| {
+        let certificate = Certificate::from_pem(authority.certificate().as_bytes()).expect("PEM");
+        let mut builder = Client::builder().tls_certs_only([certificate]);
+        if let Some(identity) = identity {
+            builder = builder.identity(identity);
+        }
+        let client = builder.build().expect("a client");
+        let request = client.post(format!("{}{path}", server.base));
+        let answer = request.json(&review("ssh://git@a/b")).send().await;
+        answer.map(|answer| answer.status().as_u16()).ok()
+    };
+    let server = start_for(&authority, Some(read(&[]))).await;
+    let reviewed = status(&server, Some(api_server.clone()), "/validate").await;
+    assert_eq!(reviewed, Some(200));
+    assert_eq!(status(&server, None, "/validate").await, Some(403));
+    // Probes have no certificate.
+    assert_eq!(status(&server, None, "/healthz").await, Some(405));
+    let (_, stranger) = identity("api-server");
+    assert_eq!(status(&server, Some(stranger), "/validate").await, None);
+
+    let server = start_for(&authority, Some(read(&["another"]))).await;
+    let reviewed = status(&server, Some(api_server), "/validate").await;
+    assert_eq!(reviewed, Some(403));
+    std::fs::remove_file(&file).expect("there");
+    assert!(Clients::read(&file, &[]).is_err());
 }
