@@ -8,6 +8,7 @@
 //! Nothing here is part of the product.
 
 pub mod env;
+pub mod hook;
 pub mod image;
 pub mod measure;
 pub mod release;

@@ -1,5 +1,6 @@
 //! Benchmarks of the whole system: they print figures and judge nothing. One module per topic.
 
+mod admission;
 mod images;
 mod plugin;
 mod sync;
@@ -16,6 +17,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Topic {
+    /// The webhook: what an apply costs, and what is noticed of rotation, restarts and mishaps.
+    Admission(admission::Arguments),
     /// Image updates: large repositories, the way of a tag, commits from three sides.
     Images(images::Arguments),
     /// The plugin: times, memory and requests of single commands.
@@ -27,6 +30,7 @@ enum Topic {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().topic {
+        Topic::Admission(arguments) => admission::run(&arguments).await,
         Topic::Images(arguments) => images::run(&arguments).await,
         Topic::Plugin(arguments) => plugin::run(&arguments).await,
         Topic::Sync(arguments) => sync::run(&arguments).await,

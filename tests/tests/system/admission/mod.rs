@@ -1,6 +1,12 @@
 //! The webhook as the API server calls it: what a person reads at `kubectl apply`.
 
-use std::time::Duration;
+mod disturbances;
+mod examples;
+mod git;
+mod modes;
+mod preview;
+
+use std::{sync::Arc, time::Duration};
 
 use flux_tests::{
     env::{Env, Output},
@@ -9,7 +15,7 @@ use flux_tests::{
         wait::{self, free_port},
     },
 };
-use std::sync::Arc;
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,27 +26,54 @@ const CONFIGURATIONS: &[&str] = &[
     "jsonpath={.items[*].webhooks[0].clientConfig.caBundle}",
 ];
 
-/// A cluster of its own: a webhook speaks about everything that other tests apply.
-async fn start(arguments: &[&str]) -> (Env, Arc<Process>) {
-    let env = Env::start().await.unwrap();
-    for namespace in ["flux-system", "ingress-nginx", "foo"] {
-        let created = env.kubectl(&["create", "namespace", namespace]).await;
-        created.unwrap().success().unwrap();
+/// A cluster of its own with a webhook: it speaks about everything that other tests apply.
+struct Hook {
+    env: Env,
+    process: Arc<Process>,
+}
+
+impl Hook {
+    async fn start(arguments: &[&str]) -> Self {
+        let env = Env::start().await.unwrap();
+        for namespace in ["flux-system", "ingress-nginx", "foo"] {
+            let created = env.kubectl(&["create", "namespace", namespace]).await;
+            created.unwrap().success().unwrap();
+        }
+        let process = webhook(&env, free_port().unwrap(), arguments).await;
+        Self { env, process }
     }
-    let port = free_port().unwrap();
+}
+
+/// Starts a webhook at a port and waits until it is ready.
+async fn webhook(env: &Env, port: u16, arguments: &[&str]) -> Arc<Process> {
     let (listen, url) = (
         format!("--listen=127.0.0.1:{port}"),
         format!("--url=https://127.0.0.1:{port}"),
     );
     let mut all = vec![listen.as_str(), url.as_str()];
     all.extend(arguments);
-    let webhook = env.start_webhook(&all).await.unwrap();
-    wait::until("the webhook", PATIENCE, Some(&webhook), async || {
-        bundles(&env).await.map(drop)
+    let process = env.start_webhook(&all).await.unwrap();
+    ready(port, &process).await;
+    process
+}
+
+/// Waits until a webhook says that it may be asked.
+async fn ready(port: u16, process: &Process) {
+    let client = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .build()
+        .unwrap();
+    let url = format!("https://127.0.0.1:{port}/readyz");
+    wait::until("the webhook", PATIENCE, Some(process), async || {
+        let answer = client.get(&url).send().await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(answer.text().await.unwrap_or_default())
     })
     .await
     .unwrap();
-    (env, webhook)
 }
 
 /// The CA bundles of both configurations.
@@ -65,6 +98,16 @@ async fn apply(env: &Env, manifest: &str) -> Output {
         .unwrap()
 }
 
+async fn apply_all(env: &Env, arguments: &[&str], manifests: &[Value]) -> Output {
+    let texts: Vec<String> = manifests.iter().map(Value::to_string).collect();
+    let mut all = vec!["apply", "-f", "-"];
+    all.extend(arguments);
+    // One JSON object after the other: kubectl takes no other separator for JSON.
+    env.kubectl_with_input(&all, &texts.join("\n"))
+        .await
+        .unwrap()
+}
+
 fn seed(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/seed/");
     std::fs::read_to_string(format!("{folder}{name}")).unwrap()
@@ -72,18 +115,21 @@ fn seed(name: &str) -> String {
 
 #[tokio::test]
 async fn people_read_what_is_wrong_and_what_to_write() {
-    let (env, webhook) = start(&["--remove-configurations-on-exit"]).await;
+    let Hook { env, process } = Hook::start(&["--remove-configurations-on-exit"]).await;
 
     // The Ingress of the walk, as it is printed and as the shell writes it: advice, no refusal.
-    for (file, rule) in [
-        ("ingress-verbatim.yaml", "[IN15]"),
-        ("ingress-expanded.yaml", "[IN11]"),
-    ] {
+    let table: [(&str, &[&str]); 2] = [
+        ("ingress-verbatim.yaml", &["IN01", "IN15", "IN30"]),
+        ("ingress-expanded.yaml", &["IN01", "IN11", "IN15", "IN30"]),
+    ];
+    for (file, rules) in table {
         let output = apply(&env, &seed(file)).await;
         assert!(output.status.success(), "{output}");
-        for expected in [rule, "[IN30]"] {
-            assert!(output.stderr.contains(expected), "{output}");
-        }
+        let heard = output.stderr.lines().filter_map(|line| {
+            let rule = line.strip_prefix("Warning: [")?;
+            rule.split(']').next()
+        });
+        assert_eq!(heard.collect::<Vec<_>>(), rules, "{output}");
     }
 
     // A scp-style address never reaches the schema's bare pattern.
@@ -118,6 +164,19 @@ async fn people_read_what_is_wrong_and_what_to_write() {
     let again = apply(&env, &repository).await.success().unwrap();
     assert!(again.contains("unchanged"), "{again}");
 
+    // So it is server-side, where kubectl does not say so: what is filled in belongs to nobody.
+    let server_side = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    let version = async || {
+        let applied = env.kubectl_with_input(&server_side, &repository).await;
+        applied.unwrap().success().unwrap();
+        let path = "jsonpath={.metadata.resourceVersion} {.spec.interval}";
+        let get = ["-n", "foo", "get", "gitrepository", "apps", "-o", path];
+        env.kubectl(&get).await.unwrap().success().unwrap()
+    };
+    let first = version().await;
+    assert!(first.ends_with(" 5m"), "{first}");
+    assert_eq!(version().await, first);
+
     // What is being deleted is never in the way.
     let deleted = env
         .kubectl(&["-n", "foo", "delete", "gitrepository", "apps"])
@@ -125,14 +184,14 @@ async fn people_read_what_is_wrong_and_what_to_write() {
         .unwrap();
     assert!(deleted.status.success(), "{deleted}");
 
-    webhook.stop();
+    process.stop();
     let left = env.kubectl(CONFIGURATIONS).await.unwrap();
     assert_eq!(left.stdout.trim(), "", "{left}");
 }
 
 #[tokio::test]
 async fn a_lost_ca_bundle_is_put_back() {
-    let (env, _webhook) = start(&[]).await;
+    let Hook { env, .. } = Hook::start(&[]).await;
     let before = bundles(&env).await.unwrap();
     let overwritten = env
         .kubectl(&[
@@ -158,7 +217,7 @@ async fn a_lost_ca_bundle_is_put_back() {
 
 #[tokio::test]
 async fn what_the_declared_controller_refuses_is_refused_at_once() {
-    let (env, _webhook) = start(&["--ingress-nginx-version=1.12.1"]).await;
+    let Hook { env, .. } = Hook::start(&["--ingress-nginx-version=1.12.1"]).await;
     let class = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata:\n  name: nginx\nspec:\n  controller: k8s.io/ingress-nginx\n";
     apply(&env, class).await.success().unwrap();
     let ingress =
@@ -176,6 +235,21 @@ async fn what_the_declared_controller_refuses_is_refused_at_once() {
         })
         .await
         .unwrap();
-    assert!(refused.contains("[IN15]"), "{refused}");
-    assert!(refused.contains("ImplementationSpecific"), "{refused}");
+    // One message with everything: both paths, and both Services that are in other namespaces.
+    for (what, times) in [("[IN15]", 2), ("[IN30]", 2), ("ImplementationSpecific", 2)] {
+        assert_eq!(refused.matches(what).count(), times, "{what}: {refused}");
+    }
+
+    // The same from Git: told, not refused.
+    let git = [
+        "apply",
+        "--dry-run=server",
+        "-f",
+        "-",
+        "--as=system:serviceaccount:flux-system:kustomize-controller",
+        "--as-group=system:masters",
+    ];
+    let told = env.kubectl_with_input(&git, &ingress).await.unwrap();
+    assert!(told.status.success(), "{told}");
+    assert!(told.stderr.contains("Warning: [IN15]"), "{told}");
 }
