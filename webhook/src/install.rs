@@ -27,8 +27,11 @@ const MANAGER: &str = "admission-webhook";
 /// "within seconds".
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whoever changes a configuration again within this time wants something else than we do.
+/// Whoever changes a configuration several times within this time wants something else than we do.
 const QUARREL: Duration = Duration::from_secs(10);
+
+/// How many times are no quarrel yet.
+const PATIENT: usize = 3;
 
 /// Longest pause while the API server keeps refusing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -118,7 +121,7 @@ async fn keep_kind<K>(
     let only_ours = watcher::Config::default().fields(&format!("metadata.name={}", design.name));
     let mut events = watcher::watcher(api.clone(), only_ours).boxed();
     let mut deleted = false;
-    let mut mended: Option<Instant> = None;
+    let mut mended = Vec::new();
     loop {
         tokio::select! {
             event = events.try_next() => match event {
@@ -133,10 +136,11 @@ async fn keep_kind<K>(
                             "somebody changed how the webhook is reached; applying it again"
                         );
                         // At once, since nobody is asked until then; but no fight of two tools.
-                        if mended.is_some_and(|at| at.elapsed() < QUARREL) {
+                        mended.retain(|at: &Instant| at.elapsed() < QUARREL);
+                        if mended.len() >= PATIENT {
                             tokio::time::sleep(PAUSE).await;
                         }
-                        mended = Some(Instant::now());
+                        mended.push(Instant::now());
                         apply(&api, design, stage, &wanted, stored).await;
                     }
                 }
