@@ -3,13 +3,14 @@
 //! the images of those programs ([`image`]), from which pods run and releases ([`release`]) are
 //! made.
 //!
-//! [`measure`] has what benchmarks of the whole system need.
+//! [`measure`] has what benchmarks of the whole system need, [`kills`] an endurance test.
 //!
 //! Nothing here is part of the product.
 
 pub mod env;
 pub mod hook;
 pub mod image;
+pub mod kills;
 pub mod measure;
 pub mod release;
 pub mod sandbox;

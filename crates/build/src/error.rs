@@ -111,6 +111,13 @@ pub enum BuildError {
     /// The `kustomize` program did not end in time. The first words are Flux's.
     #[error("kustomize build failed: no result within {} s", .0.as_secs_f64())]
     Timeout(Duration),
+    /// The `kustomize` program got no more memory.
+    #[error(
+        "kustomize build failed: it takes more than {} MiB of memory; split the Kustomization into \
+         smaller ones",
+        crate::memory::MAX_MIB
+    )]
+    Memory,
     /// A temporary file could not be written.
     #[error("cannot write the copy of the source that kustomize works on: {0}")]
     Copy(#[source] std::io::Error),

@@ -25,6 +25,7 @@ mod hostile;
 mod identity;
 mod kustomization;
 mod manifest;
+mod memory;
 mod native;
 mod order;
 pub mod overlay;

@@ -14,7 +14,7 @@ use crate::decryption::{Decryption, Role};
 use crate::kustomization::{self, Kustomization, NAMES};
 use crate::native::{Entry, walk};
 use crate::references::{Inputs, inputs};
-use crate::{BuildError, BuildOptions, Files, Object, Origin, manifest, overlay, paths};
+use crate::{BuildError, BuildOptions, Files, Object, Origin, manifest, memory, overlay, paths};
 
 /// Most output that is read, in MiB.
 const MAX_OUTPUT_MIB: usize = 64;
@@ -203,6 +203,7 @@ async fn run(
         },
     };
     let mut child = command.spawn().map_err(failed)?;
+    memory::bound(&child, memory::MAX_MIB);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let work = async {
         let (output, complaint) = tokio::try_join!(read_output(stdout), read_complaint(stderr))?;
@@ -215,7 +216,11 @@ async fn run(
     if status.success() {
         return Ok(output);
     }
-    let message = message(&String::from_utf8_lossy(&complaint), &source);
+    let complaint = String::from_utf8_lossy(&complaint);
+    if memory::is_exhausted(&complaint) {
+        return Err(BuildError::Memory);
+    }
+    let message = message(&complaint, &source);
     let message = if message.is_empty() {
         status.to_string()
     } else {

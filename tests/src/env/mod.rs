@@ -9,7 +9,7 @@ mod kubectl;
 
 use std::{
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -191,7 +191,20 @@ impl Env {
     /// When it cannot be built or executed.
     pub async fn start_operator(&self, arguments: &[&str]) -> Result<Arc<Process>> {
         let program = &self.build_binaries().await?.operator;
-        self.spawn("operator", program.clone(), arguments)
+        self.spawn("operator", program.clone(), arguments, None)
+    }
+
+    /// The same with another kubeconfig, such as one that leads through a proxy.
+    ///
+    /// # Errors
+    /// When it cannot be built or executed.
+    pub async fn start_operator_with(
+        &self,
+        kubeconfig: &Path,
+        arguments: &[&str],
+    ) -> Result<Arc<Process>> {
+        let program = &self.build_binaries().await?.operator;
+        self.spawn("operator", program.clone(), arguments, Some(kubeconfig))
     }
 
     /// Starts the webhook with these arguments, with the administrator's kubeconfig; where
@@ -201,10 +214,16 @@ impl Env {
     /// When it cannot be built or executed.
     pub async fn start_webhook(&self, arguments: &[&str]) -> Result<Arc<Process>> {
         let program = &self.build_binaries().await?.webhook;
-        self.spawn("webhook", program.clone(), arguments)
+        self.spawn("webhook", program.clone(), arguments, None)
     }
 
-    fn spawn(&self, name: &str, program: PathBuf, arguments: &[&str]) -> Result<Arc<Process>> {
+    fn spawn(
+        &self,
+        name: &str,
+        program: PathBuf,
+        arguments: &[&str],
+        kubeconfig: Option<&Path>,
+    ) -> Result<Arc<Process>> {
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -215,6 +234,9 @@ impl Env {
         if self.sandbox.control_plane()?.audit_log().is_ok() {
             // So that its requests can be told from others' (`measure::Requests::of`).
             command.env("KUBECONFIG", self.sandbox.kubeconfig_of(name)?);
+        }
+        if let Some(kubeconfig) = kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
         }
         Ok(self
             .sandbox

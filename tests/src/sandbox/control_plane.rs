@@ -53,6 +53,7 @@ pub struct ControlPlane {
     url: String,
     kubeconfig: PathBuf,
     api_server: Arc<Process>,
+    etcd: Arc<Process>,
     /// What leads to the API server when that is in a network of its own.
     _forward: Option<Forward>,
     audit_log: Option<PathBuf>,
@@ -83,7 +84,7 @@ impl ControlPlane {
         };
         paths::create_dir(&starter.work)?;
         starter.write_credentials(authority)?;
-        starter.start_etcd().await?;
+        let etcd = starter.start_etcd().await?;
         let (url, api_server, forward) = match network {
             Some(network) => {
                 let (forward, port) = Forward::inward(network)?;
@@ -100,6 +101,7 @@ impl ControlPlane {
             url,
             kubeconfig: starter.kubeconfig(),
             api_server,
+            etcd,
             _forward: forward,
             audit_log: audit_log.clone(),
         };
@@ -132,6 +134,11 @@ impl ControlPlane {
     /// The API server's process, for tests that stop or measure it.
     pub fn api_server(&self) -> &Process {
         &self.api_server
+    }
+
+    /// etcd's process, for tests that stop it.
+    pub fn etcd(&self) -> &Process {
+        &self.etcd
     }
 
     /// A new client with an administrator's rights. It belongs to the runtime that calls: share
@@ -204,7 +211,7 @@ impl Starter<'_> {
         paths::write(&self.pki("service-account.pub"), &public)
     }
 
-    async fn start_etcd(&self) -> Result<()> {
+    async fn start_etcd(&self) -> Result<Arc<Process>> {
         let mut command = self.command(Program::Etcd)?;
         command.args([
             "--data-dir=etcd-data",
@@ -236,7 +243,8 @@ impl Starter<'_> {
                 Err(error) => Err(error.to_string()),
             },
         )
-        .await
+        .await?;
+        Ok(process)
     }
 
     async fn start_api_server(

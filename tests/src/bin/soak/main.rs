@@ -2,6 +2,7 @@
 
 mod admission;
 mod images;
+mod kills;
 mod plugin;
 mod sync;
 
@@ -21,6 +22,8 @@ enum Topic {
     Admission(admission::Arguments),
     /// Image updates: large repositories, the way of a tag, commits from three sides.
     Images(images::Arguments),
+    /// The operator killed at random moments: nothing is lost, left behind or made anew.
+    Kills(kills::Arguments),
     /// The plugin: times, memory and requests of single commands.
     Plugin(plugin::Arguments),
     /// Many Kustomizations of one repository: requests, time, CPU and memory of the operator.
@@ -32,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().topic {
         Topic::Admission(arguments) => admission::run(&arguments).await,
         Topic::Images(arguments) => images::run(&arguments).await,
+        Topic::Kills(arguments) => kills::run(&arguments).await,
         Topic::Plugin(arguments) => plugin::run(&arguments).await,
         Topic::Sync(arguments) => sync::run(&arguments).await,
     }

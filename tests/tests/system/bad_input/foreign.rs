@@ -1,11 +1,13 @@
 //! What others have done to objects before and after they are applied.
 
 use flux_api::{GitRepository, Kustomization};
+use flux_tests::sandbox::wait;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{
+    cluster::PATIENCE,
     manifests::{condition, config_map},
     scene::Scene,
 };
@@ -117,12 +119,15 @@ async fn a_commit_elsewhere_is_shown_and_nothing_else_happens() {
     assert_eq!(scene.value("based").await.as_deref(), Some("2"));
     assert_eq!(history("plain").await, before[1]);
     assert_ne!(history("overlay").await, before[0]);
-    let finished = scene.messages("ReconciliationSucceeded").await;
-    assert_eq!(
-        finished.len(),
-        4,
-        "the bystander, both, the overlay: {finished:?}"
-    );
+    // The bystander, both, and the overlay once more; events come a moment after the status.
+    wait::until("four events", PATIENCE, None, async || {
+        let finished = scene.messages("ReconciliationSucceeded").await;
+        (finished.len() == 4)
+            .then_some(())
+            .ok_or_else(|| format!("{finished:?}"))
+    })
+    .await
+    .unwrap();
     scene.others_go_on().await;
 }
 

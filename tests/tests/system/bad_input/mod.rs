@@ -23,6 +23,7 @@ mod pull_requests;
 mod requests;
 mod restart;
 mod scene;
+mod shared_namespace;
 mod updates;
 mod updating;
 mod waiting;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
-use k8s_openapi::api::core::v1::{ConfigMap, Event};
+use flux_tests::kills;
+use k8s_openapi::api::core::v1::Event;
 use kube::{Resource, api::ListParams};
 use serde_json::{Value, json};
 
@@ -105,74 +106,15 @@ async fn a_killed_operator_comes_back_without_a_flicker() {
     scene.others_go_on().await;
 }
 
-/// Names of the ConfigMaps that a Kustomization owns.
-async fn owned(scene: &Scene, name: &str) -> Vec<String> {
-    let label = format!("kustomize.toolkit.fluxcd.io/name={name}");
-    let list = ListParams::default().labels(&label);
-    let mut names: Vec<_> = scene
-        .api::<ConfigMap>()
-        .list(&list)
-        .await
-        .unwrap()
-        .into_iter()
-        .filter(|map| map.metadata.deletion_timestamp.is_none())
-        .filter_map(|map| map.metadata.name)
-        .collect();
-    names.sort();
-    names
-}
-
 #[tokio::test]
 async fn killed_at_any_moment_it_loses_nothing_and_leaves_nothing_behind() {
-    const KILLS: u32 = 5;
-    const KUSTOMIZATIONS: usize = 4;
     let (cluster, mut operator) = Cluster::alone().await;
     let scene = Scene::alone(cluster, "killed").await;
-    let repository = scene.repository(APP);
-    let kustomizations: Vec<_> = (0..KUSTOMIZATIONS).map(|n| format!("k{n}")).collect();
-    // Each round brings an object, changes one, and takes one away.
-    let commit = |round: u32| {
-        for name in &kustomizations {
-            let changed = config_map(&format!("{name}-stays"), &round.to_string());
-            let new = config_map(&format!("{name}-{round}"), "1");
-            let path = |object: &str| format!("{name}/{object}.yaml");
-            repository.copy.write(&path("stays"), &changed).unwrap();
-            repository
-                .copy
-                .write(&path(&round.to_string()), &new)
-                .unwrap();
-            if let Some(old) = round.checked_sub(1) {
-                repository.copy.remove(&path(&old.to_string())).unwrap();
-            }
-        }
-        repository.commit(&[])
-    };
-    let mut revision = commit(0);
-    scene.source(APP, &repository).await;
-    for name in &kustomizations {
-        let path = format!("./{name}");
-        scene.kustomization(name, APP, &path, json!({})).await;
-    }
-    for name in &kustomizations {
-        scene.applied(name, &revision).await;
-    }
-    for round in 1..=KILLS {
-        revision = commit(round);
-        scene.request::<GitRepository>(APP).await;
-        // A random moment of the work, which takes about half a second: not a wait for anything.
-        let noise = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let moment = u64::from(noise.unwrap().subsec_micros() % 600);
-        tokio::time::sleep(std::time::Duration::from_millis(moment)).await;
+    let report = kills::run(scene.env, &scene.namespace, 5, async || {
         operator.crash(scene.env, false).await;
-    }
-    scene.request::<GitRepository>(APP).await;
-    for name in &kustomizations {
-        scene.applied(name, &revision).await;
-        let stays = format!("{name}-stays");
-        let last = format!("{name}-{KILLS}");
-        assert_eq!(owned(&scene, name).await, [last, stays.clone()]);
-        assert_eq!(scene.value(&stays).await, Some(KILLS.to_string()));
-    }
+        Ok(())
+    });
+    eprintln!("{:?}", report.await.unwrap());
     scene.others_go_on().await;
 }
 

@@ -1,6 +1,10 @@
 //! A cluster of its own for operators that come and go, and few words for what a test does in it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use flux_api::{GitRepository, Kustomization, conditions};
 use flux_tests::{
@@ -58,6 +62,17 @@ impl Cluster {
         storage_port: u16,
         more: &[&str],
     ) -> Operator {
+        self.operator_with(None, folder, storage_port, more).await
+    }
+
+    /// The same with another kubeconfig.
+    pub(super) async fn operator_with(
+        &self,
+        kubeconfig: Option<&Path>,
+        folder: &str,
+        storage_port: u16,
+        more: &[&str],
+    ) -> Operator {
         let storage: PathBuf = self.env.sandbox().dir().join(folder);
         let [health, metrics] = [(); 2].map(|()| free_port().unwrap());
         let mut arguments = vec![
@@ -68,7 +83,11 @@ impl Cluster {
         ];
         arguments.extend(more.iter().map(|more| (*more).to_owned()));
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let process = self.env.start_operator(&arguments).await.unwrap();
+        let process = match kubeconfig {
+            Some(file) => self.env.start_operator_with(file, &arguments).await,
+            None => self.env.start_operator(&arguments).await,
+        };
+        let process = process.unwrap();
         Operator {
             process,
             health,

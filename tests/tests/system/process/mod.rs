@@ -2,6 +2,8 @@
 //! by for another, and after a restart while the Git server is away.
 
 mod cluster;
+mod outages;
+mod proxy;
 
 use std::time::Instant;
 
