@@ -25,6 +25,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+mod setters;
 mod tags;
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -218,9 +219,14 @@ impl<'e> Bench<'e> {
     async fn tag(&self, place: &Place, name: &str, tag: &str) -> Result<Instant> {
         let image = format!("{}/{name}", place.namespace);
         self.env.registry()?.push_tags(&image, &[tag]).await?;
+        self.ask("ImageRepository", place, name, tag).await
+    }
+
+    /// Asks for a run; the time of that.
+    async fn ask(&self, kind: &str, place: &Place, name: &str, token: &str) -> Result<Instant> {
         let annotation =
-            json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": tag}}});
-        let api = self.api(&resource("image", "ImageRepository"), place);
+            json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": token}}});
+        let api = self.api(&resource("image", kind), place);
         let start = Instant::now();
         api.patch(name, &PatchParams::default(), &Patch::Merge(annotation))
             .await?;
@@ -243,58 +249,6 @@ impl<'e> Bench<'e> {
             );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-    }
-
-    async fn setters(&self, count: usize) -> Result<()> {
-        let files: Vec<_> = (0..count).map(file).collect();
-        let place = self.place(&format!("f{count}"), &files).await?;
-        self.image(&place, APP, "./").await?;
-        for (what, tag) in [
-            ("first update", "2.0.0"),
-            ("next, one file changed", "3.0.0"),
-        ] {
-            if tag == "3.0.0" {
-                place.copy.pull()?;
-                place
-                    .copy
-                    .write(&file(1).0, &format!("{}# changed\n", file(1).1))?;
-                place.copy.commit_and_push("one file")?;
-            }
-            let before = head(&place)?;
-            let meter = Meter::start(&self.operator)?;
-            let start = self.tag(&place, APP, tag).await?;
-            let commit = self.pushed(&place, &before).await?;
-            let wall = start.elapsed();
-            let (ours, server) = self.logged(&commit).await?;
-            meter.print(
-                &format!("setters, {count} files, {what}"),
-                wall,
-                ours,
-                server,
-            )?;
-        }
-        Ok(())
-    }
-
-    /// What the operator says of a commit: its time, and the server's.
-    async fn logged(&self, commit: &str) -> Result<(u64, u64)> {
-        let line = wait::until("the log line", PATIENCE, None, async || {
-            let log = fs::read_to_string(self.operator.log()).map_err(|error| error.to_string())?;
-            let mut lines = log
-                .lines()
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines
-                .find(|line| line["commit"] == commit)
-                .ok_or_else(|| "not there".to_owned())
-        })
-        .await?;
-        // Large numbers are written as texts.
-        let number = |name: &str| {
-            let text = line[name].to_string();
-            text.trim_matches('"').parse::<u64>().unwrap_or_default()
-        };
-        let (total, server) = (number("milliseconds"), number("waiting"));
-        Ok((total.saturating_sub(server), server))
     }
 
     /// From a new tag to the commit, and to what runs, for two apps on one branch.
@@ -416,25 +370,6 @@ fn show(place: &Place, path: &str) -> String {
     output
         .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
         .unwrap_or_default()
-}
-
-/// A manifest of some 40 lines; each hundredth is marked.
-fn file(number: usize) -> (String, String) {
-    let marker = if number.is_multiple_of(100) {
-        " # {\"$imagepolicy\": \"NAMESPACE:app:tag\"}"
-    } else {
-        ""
-    };
-    let mut text = format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: app-{number}\n  namespace: apps\nspec:\n  \
-         replicas: 2\n  tag: \"1.0.0\"{marker}\n  env:\n"
-    );
-    for variable in 0..15 {
-        text.push_str(&format!(
-            "    - name: VARIABLE_{variable}\n      value: \"value {number}\"\n"
-        ));
-    }
-    (format!("apps/{}/app-{number}.yaml", number / 100), text)
 }
 
 fn config_map(name: &str) -> String {
