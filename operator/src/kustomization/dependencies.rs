@@ -119,6 +119,12 @@ pub fn wake_dependants(
     }
 }
 
+/// Whether any Kustomization depends on this one.
+pub fn is_awaited(key: &Key, context: &Context) -> bool {
+    let all = context.stores.kustomizations.state();
+    all.iter().any(|other| depends_on(other, key))
+}
+
 /// Whether a status tells dependants something that the one before did not.
 fn is_news(before: &KustomizationStatus, after: &KustomizationStatus) -> bool {
     let words = |status: &KustomizationStatus| {

@@ -27,6 +27,9 @@ use crate::key::Key;
 use crate::source::Source;
 use crate::words::api_error;
 
+/// After a new commit, the time in which Kustomizations that it does not touch stand back.
+const GIVE_WAY: Duration = Duration::from_millis(500);
+
 /// Reason of the event that names who changed what was applied.
 const DRIFT_EVENT: &str = "DriftCorrected";
 
@@ -43,6 +46,8 @@ pub(super) struct Run<'a> {
     pub(super) changed: bool,
     /// How often what it refers to had changed when the run began.
     pub(super) references: u64,
+    /// When to come back, where that is not after the interval.
+    later: Option<Duration>,
 }
 
 impl<'a> Run<'a> {
@@ -58,6 +63,7 @@ impl<'a> Run<'a> {
             revision: None,
             digest: None,
             changed: false,
+            later: None,
         }
     }
 
@@ -75,6 +81,10 @@ impl<'a> Run<'a> {
             .map_err(|message| self.waiting(reason::DEPENDENCY_NOT_READY, message))?;
         self.status.last_attempted_revision = Some(revision.clone());
         if self.is_unaffected(&source).await {
+            if let Some(wait) = self.gives_way(&source) {
+                self.later = Some(wait);
+                return Err(Verdict::Unchanged);
+            }
             self.digest = self.past().map(|past| past.digest.clone());
         } else {
             let (objects, inputs) = self.build(&source).await?;
@@ -84,6 +94,15 @@ impl<'a> Run<'a> {
         }
         self.note_shared();
         self.check_health(&revision).await
+    }
+
+    /// How long one that has nothing to do but to show a new revision leaves the API server to
+    /// those that apply something of it. Others that wait for it to show it are not kept waiting.
+    fn gives_way(&self, source: &Source) -> Option<Duration> {
+        let wait = GIVE_WAY.checked_sub(source.age())?;
+        let shown = self.status.last_applied_revision.as_deref() == Some(source.revision());
+        let wanted = shown || self.asked() || dependencies::is_awaited(&self.key, self.context);
+        (!wanted).then_some(wait)
     }
 
     /// Names the objects that other Kustomizations apply, too.
@@ -445,7 +464,7 @@ impl<'a> Run<'a> {
             status: self.status,
             verdict,
             events: self.events,
-            interval,
+            interval: self.later.unwrap_or(interval),
         }
     }
 }

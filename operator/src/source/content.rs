@@ -2,6 +2,7 @@
 //! process that works on it.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flux_api::Artifact;
@@ -13,6 +14,7 @@ use crate::context::Context;
 /// What a GitRepository holds.
 pub struct Source {
     revision: String,
+    since: Instant,
     content: Content,
 }
 
@@ -51,6 +53,7 @@ impl Source {
     pub fn of_commit(mirrored: Mirrored) -> Self {
         Self {
             revision: mirrored.commit.revision.clone(),
+            since: Instant::now(),
             content: Content::Mirrored(Box::new(mirrored)),
         }
     }
@@ -59,8 +62,14 @@ impl Source {
     pub fn of_artifact(artifact: Artifact) -> Self {
         Self {
             revision: artifact.revision.clone(),
+            since: Instant::now(),
             content: Content::Artifact(Box::new(Download::new(artifact))),
         }
+    }
+
+    /// How long this process has known it.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Flux's form: `main@sha1:…`.
