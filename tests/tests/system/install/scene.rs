@@ -1,15 +1,19 @@
 //! The cluster of these tests, and few words for what they do with it.
 
-use std::time::Duration;
+use std::{fmt::Debug, time::Duration};
 
+use flux_api::{GitRepository, Kustomization};
 use flux_tests::{
     env::{Env, Output},
     sandbox::{process::Process, wait::free_port},
 };
 use kube::{
-    Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams},
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams},
+    core::NamespaceResourceScope,
 };
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -54,6 +58,9 @@ impl Scene {
     /// A test that failed may have left its installation.
     async fn clean(&self) {
         self.flux("uninstall --silent").await.success().unwrap();
+        // Who was given back to a Flux that does not run here would never go.
+        self.let_go::<GitRepository>().await;
+        self.let_go::<Kustomization>().await;
         for leftover in [
             "delete kustomizations.kustomize.toolkit.fluxcd.io,gitrepositories --all -A --wait=false",
             "delete namespace flux-system --ignore-not-found",
@@ -64,6 +71,31 @@ impl Scene {
         }
         let crds = "delete crd -l app.kubernetes.io/part-of=flux";
         self.kubectl(crds).await.success().unwrap();
+    }
+
+    /// Takes the finalizers off all objects of a kind, if it is defined.
+    async fn let_go<K>(&self)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let all: Api<K> = Api::all(self.client.clone());
+        let Ok(list) = all.list(&ListParams::default()).await else {
+            return;
+        };
+        for object in list {
+            let namespace = object.namespace().unwrap_or_default();
+            let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+            let none = json!({"metadata": {"finalizers": null}});
+            // It may have gone meanwhile.
+            let _ = api
+                .patch(
+                    &object.name_any(),
+                    &PatchParams::default(),
+                    &Patch::Merge(&none),
+                )
+                .await;
+        }
     }
 
     /// No pod is reported as running from now on.
