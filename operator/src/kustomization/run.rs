@@ -27,8 +27,11 @@ use crate::key::Key;
 use crate::source::Source;
 use crate::words::api_error;
 
-/// After a new commit, the time in which Kustomizations that it does not touch stand back.
+/// After a new commit, the time in which Kustomizations that it does not touch stand back, and how
+/// much longer for each that there is: all of them must have looked. With very many, not for ever.
 const GIVE_WAY: Duration = Duration::from_millis(500);
+const GIVE_WAY_EACH: Duration = Duration::from_micros(1500);
+const GIVE_WAY_MOST: Duration = Duration::from_secs(3);
 
 /// Reason of the event that names who changed what was applied.
 const DRIFT_EVENT: &str = "DriftCorrected";
@@ -99,7 +102,11 @@ impl<'a> Run<'a> {
     /// How long one that has nothing to do but to show a new revision leaves the API server to
     /// those that apply something of it. Others that wait for it to show it are not kept waiting.
     fn gives_way(&self, source: &Source) -> Option<Duration> {
-        let wait = GIVE_WAY.checked_sub(source.age())?;
+        let count = u32::try_from(self.context.stores.kustomizations.len()).unwrap_or(u32::MAX);
+        let looking = GIVE_WAY_EACH.saturating_mul(count);
+        let wait = (GIVE_WAY + looking)
+            .min(GIVE_WAY_MOST)
+            .checked_sub(source.age())?;
         let shown = self.status.last_applied_revision.as_deref() == Some(source.revision());
         let wanted = shown || self.asked() || dependencies::is_awaited(&self.key, self.context);
         (!wanted).then_some(wait)
