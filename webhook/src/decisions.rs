@@ -65,7 +65,7 @@ pub async fn follow(client: Client, decisions: Arc<Decisions>, current: watch::S
     let mut complained = false;
     let mut seen = false;
     loop {
-        let fills = decisions.policy().optional.ingress_class.is_some();
+        let fills = decisions.policy().optional.fills_ingresses();
         current.send_if_modified(|known| {
             let changed = known.fills_ingresses != fills;
             known.fills_ingresses = fills;

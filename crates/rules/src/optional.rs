@@ -8,7 +8,7 @@ use crate::engine::review;
 use crate::finding::{Default, Finding, Review, Severity, dotted};
 use crate::kind::Kind;
 use crate::rules::ingress_view;
-use crate::subject::Subject;
+use crate::subject::{Subject, annotation_pointer};
 
 /// What stands in place of a rule's id where such a field is filled in.
 pub const OPTIONAL: &str = "default";
@@ -25,6 +25,9 @@ pub struct Optional {
     /// `spec.ingressClassName` of Ingresses without a class, where there is no default class: the
     /// name of a class, or [`ONLY`].
     pub ingress_class: Option<String>,
+    /// The annotation `use-regex` of Ingresses of ingress-nginx whose `rewrite-target` names groups.
+    /// It changes nothing there; it tells readers, and other controllers, how the paths are meant.
+    pub use_regex: bool,
 }
 
 /// Stands for the only IngressClass of a cluster.
@@ -42,6 +45,11 @@ impl Optional {
             "retryInterval" => &mut self.retry_interval,
             "branch" => &mut self.branch,
             "ingressClass" => &mut self.ingress_class,
+            "useRegex" => {
+                let read = text.parse();
+                self.use_regex = read.map_err(|_| format!("{text:?} is neither true nor false"))?;
+                return Ok(());
+            }
             _ => return Err("there is no such setting".to_owned()),
         };
         if text.is_empty() {
@@ -53,6 +61,12 @@ impl Optional {
         }
         *field = Some(text.to_owned());
         Ok(())
+    }
+
+    /// Whether something of an Ingress may have to be filled in.
+    #[must_use]
+    pub const fn fills_ingresses(&self) -> bool {
+        self.ingress_class.is_some() || self.use_regex
     }
 
     /// Adds what is to be filled in to a review, each with a warning. What would raise a finding
@@ -105,11 +119,24 @@ impl Optional {
                 let reference = self.branch.as_ref().map(|branch| json!({"branch": branch}));
                 of("/spec/ref", reference)
             }
-            Some(Kind::Ingress) if !ingress_view::names_class(subject) => {
-                of("/spec/ingressClassName", self.class(context))
+            Some(Kind::Ingress) => {
+                let named = ingress_view::names_class(subject);
+                let class = (!named).then(|| self.class(context)).flatten();
+                let regex = annotation_pointer(&format!("{}use-regex", ingress_view::PREFIX));
+                [
+                    of("/spec/ingressClassName", class),
+                    of(&regex, self.regex(subject, context)),
+                ]
+                .concat()
             }
             _ => Vec::new(),
         }
+    }
+
+    /// `use-regex` where paths are regular expressions already, and an annotation is there to say so.
+    fn regex(&self, subject: Subject<'_>, context: &Context) -> Option<Value> {
+        let wanted = self.use_regex && ingress_view::Controller::of(subject, context).is_nginx();
+        (wanted && ingress_view::names_groups(subject)).then(|| json!("true"))
     }
 
     /// The class of Ingresses that name none: one that is there, where none is the default.
@@ -132,8 +159,13 @@ fn with(object: &Value, default: &Default) -> Option<Value> {
     let mut filled = object.clone();
     let (parent, key) = default.pointer.rsplit_once('/')?;
     let parent = filled.pointer_mut(parent)?.as_object_mut()?;
-    parent.insert(key.to_owned(), default.value.clone());
+    parent.insert(unescaped(key), default.value.clone());
     Some(filled)
+}
+
+/// A key as it stands in a JSON pointer (RFC 6901), read.
+fn unescaped(key: &str) -> String {
+    key.replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]
@@ -222,8 +254,38 @@ mod tests {
     }
 
     #[test]
+    fn regular_expressions_are_said_to_be_some() {
+        let on = [("useRegex", "true")];
+        let of = |annotations: Value, class: &str, settings: &[(&str, &str)]| {
+            let mut object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": {"name": "a", "namespace": "b"},
+                "spec": {"rules": [{"host": "a.example.com", "http": {"paths": [
+                    {"path": "/foo(/|$)(.*)", "pathType": "ImplementationSpecific"}]}}]}});
+            object["metadata"]["annotations"] = annotations;
+            if !class.is_empty() {
+                object["spec"]["ingressClassName"] = json!(class);
+            }
+            let class = json!({"kind": "IngressClass", "metadata": {"name": "alb"},
+                "spec": {"controller": "ingress.k8s.aws/alb"}});
+            filled(settings, &object, vec![class])
+        };
+        let target = |target: &str| json!({"nginx.ingress.kubernetes.io/rewrite-target": target});
+        assert_eq!(
+            of(target("/$2"), "", &on),
+            ["/metadata/annotations/nginx.ingress.kubernetes.io~1use-regex=\"true\""]
+        );
+        assert_eq!(of(target("/"), "", &on), [""; 0]);
+        assert_eq!(of(target("/$2"), "alb", &on), [""; 0]);
+        assert_eq!(of(target("/$2"), "", &[("useRegex", "false")]), [""; 0]);
+        let mut own = target("/$2");
+        own["nginx.ingress.kubernetes.io/use-regex"] = json!("false");
+        assert_eq!(of(own, "", &on), [""; 0]);
+    }
+
+    #[test]
     fn wrong_settings_are_told() {
         let mut optional = Optional::default();
+        assert!(optional.set("useRegex", "yes").is_err());
         assert!(optional.set("timeout", "5 minutes").is_err());
         assert!(optional.set("prune", "true").is_err());
         assert!(optional.set("branch", " ").is_err());

@@ -5,6 +5,8 @@ use crate::facts::Fact;
 use crate::finding::Severity;
 use crate::subject::Subject;
 
+use super::nginx::references;
+
 /// The prefix of ingress-nginx's annotations.
 pub(crate) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
@@ -82,6 +84,11 @@ pub(crate) fn names_class(subject: Subject<'_>) -> bool {
 /// An annotation of ingress-nginx, by its short name.
 pub(crate) fn annotation<'a>(subject: Subject<'a>, name: &str) -> Option<&'a str> {
     subject.annotation(&format!("{PREFIX}{name}"))
+}
+
+/// Whether its `rewrite-target` names groups of the paths.
+pub(crate) fn names_groups(subject: Subject<'_>) -> bool {
+    annotation(subject, "rewrite-target").is_some_and(|target| !references(target).is_empty())
 }
 
 /// One path of one rule.
