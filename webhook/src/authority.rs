@@ -77,6 +77,12 @@ impl State {
             .collect()
     }
 
+    /// Whether API servers are to trust this authority (PEM).
+    #[must_use]
+    pub fn trusts(&self, authority: &str) -> bool {
+        self.bundle().contains(authority.trim_end())
+    }
+
     /// Does what is due, and says whether that was anything.
     fn advance(
         &mut self,

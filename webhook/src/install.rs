@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::admission::Stage;
 use crate::configuration::{Current, Design, bundle, client_configs, stored_bundle};
+use crate::keeper::Keeper;
 
 /// Our field manager.
 const MANAGER: &str = "admission-webhook";
@@ -83,40 +84,43 @@ pub async fn namespace_uid(client: &Client, namespace: &str) -> Result<String, k
 }
 
 /// Applies the configuration of a stage, then again whenever it is to change or somebody else
-/// changes how its webhooks are reached. Never returns.
+/// changes how its webhooks are reached. Never returns. `keeper` brings `current` up to what is
+/// stored of the authority.
 ///
 /// A configuration that somebody deletes stays deleted until the next start: deleting it is the
 /// way out when a webhook makes trouble.
-pub async fn keep(
+pub(crate) async fn keep(
     client: Client,
     design: &Design,
     stage: Stage,
     current: watch::Receiver<Current>,
     stored: &Stored,
+    keeper: &Keeper,
 ) {
     match stage {
         Stage::Mutate => {
-            keep_kind::<MutatingWebhookConfiguration>(client, design, stage, current, stored).await;
+            let api: Api<MutatingWebhookConfiguration> = Api::all(client);
+            keep_kind(&api, design, stage, current, stored, keeper).await;
         }
         Stage::Validate => {
-            keep_kind::<ValidatingWebhookConfiguration>(client, design, stage, current, stored)
-                .await;
+            let api: Api<ValidatingWebhookConfiguration> = Api::all(client);
+            keep_kind(&api, design, stage, current, stored, keeper).await;
         }
     }
 }
 
 async fn keep_kind<K>(
-    client: Client,
+    api: &Api<K>,
     design: &Design,
     stage: Stage,
     mut current: watch::Receiver<Current>,
     stored: &Stored,
+    keeper: &Keeper,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
-    let api: Api<K> = Api::all(client);
     let wanted = design.configuration(stage, &current.borrow_and_update());
-    apply(&api, design, stage, &wanted, stored).await;
+    apply(api, design, stage, &wanted, stored).await;
 
     let only_ours = watcher::Config::default().fields(&format!("metadata.name={}", design.name));
     let mut events = watcher::watcher(api.clone(), only_ours).boxed();
@@ -129,7 +133,12 @@ async fn keep_kind<K>(
                     deleted = false;
                     let found = serde_json::to_value(&object).unwrap_or_default();
                     stored.put(stage, stored_bundle(&found));
-                    let wanted = design.configuration(stage, &current.borrow());
+                    let mut wanted = design.configuration(stage, &current.borrow());
+                    if !reaches_us(&wanted, &found) && stored_bundle(&found).is_some() {
+                        // It may be right, and what is held here out of date.
+                        keeper.refresh().await;
+                        wanted = design.configuration(stage, &current.borrow_and_update());
+                    }
                     if !reaches_us(&wanted, &found) {
                         tracing::info!(
                             configuration = design.name, stage = stage.as_str(),
@@ -141,7 +150,7 @@ async fn keep_kind<K>(
                             tokio::time::sleep(PAUSE).await;
                         }
                         mended.push(Instant::now());
-                        apply(&api, design, stage, &wanted, stored).await;
+                        apply(api, design, stage, &wanted, stored).await;
                     }
                 }
                 Ok(Some(Event::Delete(_))) => {
@@ -165,7 +174,7 @@ async fn keep_kind<K>(
                 }
                 if !deleted {
                     let wanted = design.configuration(stage, &current.borrow_and_update());
-                    apply(&api, design, stage, &wanted, stored).await;
+                    apply(api, design, stage, &wanted, stored).await;
                 }
             }
         }

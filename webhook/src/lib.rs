@@ -18,6 +18,7 @@ pub mod configuration;
 pub mod decisions;
 mod endpoint;
 pub mod install;
+mod keeper;
 pub mod lease;
 pub mod metrics;
 pub mod preview;
@@ -29,26 +30,24 @@ pub mod store;
 mod words;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use flux_rules::Context;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use args::{Args, FailurePolicy};
 pub use endpoint::{Endpoint, EndpointError};
 
 use admission::Stage;
-use authority::{State, ensure};
-use certificates::{Clock, Periods, Served};
+use certificates::Served;
 use cluster::Caches;
-use configuration::{Current, Design};
+use configuration::Design;
 use decisions::Decisions;
 use install::Stored;
+use keeper::Keeper;
 use lease::Leader;
 use metrics::Metrics;
 use readiness::Readiness;
@@ -92,25 +91,12 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
 
     let metrics = Arc::new(Metrics::default());
     let served = Arc::new(Served::default());
-    let (clock, periods) = (args.clock(), args.periods());
-    let state = ensure(&client, namespace, clock.now(), &periods, None).await?;
-    let keeper = Keeper {
-        client: client.clone(),
-        namespace: namespace.clone(),
-        names: design.endpoint.names(),
-        served: Arc::clone(&served),
-        metrics: Arc::clone(&metrics),
-        clock,
-        periods,
-        tick: args.certificate_check(),
-    };
-    keeper.renew(&state)?;
-    let (current, follow) = watch::channel(Current {
-        bundle: state.bundle(),
-        fills_ingresses: false,
-    });
-
     let stored = Arc::new(Stored::default());
+    let names = design.endpoint.names();
+    let keeper = Keeper::start(&args, &client, names, &served, &stored, &metrics).await?;
+    let keeper = Arc::new(keeper);
+    let (current, follow) = (keeper.current(), keeper.current().subscribe());
+
     let store = Store::start(&client);
     let caches = Caches::start(&client, Arc::clone(&store), args.inspect_secret_keys);
     let decisions = Decisions::new(namespace, args.settings());
@@ -143,13 +129,15 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
     let mut tasks = JoinSet::new();
     for stage in [Stage::Mutate, Stage::Validate] {
         let (client, design, follow) = (client.clone(), design.clone(), follow.clone());
-        let stored = Arc::clone(&stored);
-        tasks.spawn(async move { install::keep(client, &design, stage, follow, &stored).await });
+        let (keeper, stored) = (Arc::clone(&keeper), Arc::clone(&stored));
+        tasks.spawn(async move {
+            install::keep(client, &design, stage, follow, &stored, &keeper).await;
+        });
     }
     tasks.spawn(decisions::follow(
         client.clone(),
         Arc::clone(&decisions),
-        current.clone(),
+        current,
     ));
     if !args.no_scan {
         let leader = Arc::new(Leader::default());
@@ -169,7 +157,7 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
         };
         tasks.spawn(scan.run());
     }
-    tasks.spawn(keeper.run(state, current));
+    tasks.spawn(keeper.run());
 
     let delay = args.delay();
     let stop = async move {
@@ -226,72 +214,5 @@ pub async fn termination() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-/// Keeps certificates current.
-struct Keeper {
-    client: Client,
-    namespace: String,
-    names: Vec<String>,
-    served: Arc<Served>,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-    periods: Periods,
-    tick: Duration,
-}
-
-impl Keeper {
-    /// Serves with a new leaf if the current one is due, or was signed by somebody else.
-    fn renew(&self, state: &State) -> Result<(), certificates::CertificateError> {
-        let now = self.clock.now();
-        let current = self.served.leaf();
-        let good = current.is_some_and(|leaf| {
-            !leaf.is_due(now) && leaf.authority() == state.signer.certificate()
-        });
-        if good {
-            return Ok(());
-        }
-        let leaf = state.signer.leaf(&self.names, now, &self.periods)?;
-        let names = self.names.join(",");
-        tracing::info!(until = %leaf.not_after(), names, "new certificate");
-        self.metrics
-            .certificate_ends(leaf.not_after().unix_timestamp());
-        self.served.swap(leaf);
-        Ok(())
-    }
-
-    /// Looks at the authority and the leaf again and again, by the wall clock: a suspended machine
-    /// must not sleep past the end of a certificate.
-    async fn run(self, mut held: State, current: watch::Sender<Current>) {
-        let mut ticks = tokio::time::interval(self.tick);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let now = self.clock.now();
-            match ensure(
-                &self.client,
-                &self.namespace,
-                now,
-                &self.periods,
-                Some(&held),
-            )
-            .await
-            {
-                Ok(state) => {
-                    let new = state.bundle();
-                    current.send_if_modified(|known| {
-                        let changed = known.bundle != new;
-                        known.bundle.clone_from(&new);
-                        changed
-                    });
-                    if let Err(error) = self.renew(&state) {
-                        tracing::error!(%error, "cannot renew the certificate");
-                    }
-                    held = state;
-                }
-                Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
-            }
-        }
     }
 }

@@ -138,3 +138,12 @@ impl<'e> Replicas<'e> {
         self.running.iter().map(served).sum()
     }
 }
+
+/// Two that are left behind would insist on an address that is gone.
+impl Drop for Replicas<'_> {
+    fn drop(&mut self) {
+        for replica in &self.running {
+            replica.process.id().signal(Signal::KILL);
+        }
+    }
+}

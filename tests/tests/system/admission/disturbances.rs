@@ -98,3 +98,25 @@ async fn clocks_may_be_two_hours_off() {
     let phase = trial.phase("clocks 2 h off", THEN, async |r| r.roll().await);
     unnoticed(&phase.await.unwrap());
 }
+
+/// As after a long power cut: what is stored has ended for the replica whose clock is ahead, and
+/// has not for the other one. They must come to trust the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_may_be_off_when_an_earlier_authority_is_found() {
+    let env = cluster().await;
+    let flags = [
+        "--ca-lifetime=1h",
+        "--certificate-lifetime=10m",
+        "--no-scan",
+    ];
+    drop(Trial::start(&env, RATE, &flags, [&[], &[]]).await.unwrap());
+    let (ahead, behind) = (["--clock-offset=2h"], ["--clock-offset=-2h"]);
+    for each in [[&ahead, &behind], [&behind, &ahead]] {
+        let each = each.map(|flags| &flags[..]);
+        let mut trial = Trial::start(&env, RATE, &["--no-scan"], each)
+            .await
+            .unwrap();
+        let phase = trial.phase("clocks 2 h off, started anew", THEN, async |_| Ok(()));
+        unnoticed(&phase.await.unwrap());
+    }
+}
