@@ -46,6 +46,9 @@ const SCRIPT: &str = include_str!("node.sh");
 /// Each program gets this long; on an idle machine the node is ready after ten seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// What containerd answers before it is there.
+const NOT_YET: &str = "server is not initialized yet";
+
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
@@ -174,25 +177,34 @@ impl Node {
             network::file_exists(Path::new(&socket))
         })
         .await?;
+        let client = super::control_plane::client(&self.client_of).await?;
+        loop {
+            let kubelet = self.start_kubelet(&holder)?;
+            let ready = wait::until("the node", DEADLINE, Some(&kubelet), async || {
+                is_ready(&client, started).await
+            });
+            match ready.await {
+                // containerd listens before it has looked through what ran before; whoever calls
+                // meanwhile has to try again, as a kubelet does that systemd starts anew.
+                Err(Error::Ended { tail, .. }) if tail.contains(NOT_YET) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn start_kubelet(&self, holder: &Process) -> Result<Arc<Process>> {
         let kubelet = self.programs.path(Program::Kubelet)?;
-        let kubelet = self.start_inside(&holder, "kubelet", kubelet, |c| {
-            c.arg(format!("--root-dir={}", self.dir.join("kubelet").display()))
-                .arg(format!(
-                    "--config={}",
-                    self.dir.join("kubelet.yaml").display()
-                ))
+        let file = |name: &str| self.dir.join(name).display().to_string();
+        self.start_inside(holder, "kubelet", kubelet, |c| {
+            c.arg(format!("--root-dir={}", file("kubelet")))
+                .arg(format!("--config={}", file("kubelet.yaml")))
                 .arg(format!(
                     "--kubeconfig={}",
                     self.pki("kubelet.kubeconfig").display()
                 ))
                 .arg(format!("--hostname-override={NODE_NAME}"))
                 .arg(format!("--node-ip={}", network::NODE_ADDRESS))
-        })?;
-        let client = super::control_plane::client(&self.client_of).await?;
-        wait::until("the node", DEADLINE, Some(&kubelet), async || {
-            is_ready(&client, started).await
         })
-        .await
     }
 
     fn start_inside(
