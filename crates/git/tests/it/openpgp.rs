@@ -37,13 +37,17 @@ impl Gpg {
 
     /// Pretends to git that it is this time; empty for the real one.
     fn at(&self, time: &str) {
-        let time = match time {
-            "" => String::new(),
-            time => format!("--faked-system-time {time}!"),
-        };
+        match time {
+            "" => self.options(""),
+            time => self.options(&format!("--faked-system-time {time}!")),
+        }
+    }
+
+    /// Has git call it with these options.
+    fn options(&self, options: &str) {
         let home = self.home.path().display();
         let script =
-            format!("#!/bin/sh\nexec gpg --homedir {home} --batch --no-tty {time} \"$@\"\n");
+            format!("#!/bin/sh\nexec gpg --homedir {home} --batch --no-tty {options} \"$@\"\n");
         fs::write(self.program(), script).unwrap();
         fs::set_permissions(self.program(), fs::Permissions::from_mode(0o700)).unwrap();
     }
@@ -335,4 +339,20 @@ async fn subkeys_sign_for_their_key() {
         .await
         .unwrap_err();
     assert!(error.contains("which expired"), "{error}");
+}
+
+/// A collision of SHA-1 can be bought: whoever gets one of two texts signed has signed the other.
+#[tokio::test]
+async fn signatures_over_sha_1_verify_nothing() {
+    let Some(gpg) = Gpg::new() else { return };
+    let scene = Scene::new(Repo::new()).await;
+    let key = gpg.key("old", "rsa2048", "sign", "never");
+    gpg.sign(&scene.repo, &key);
+    let keys = trusted(&[("key.asc", &gpg.export(&key))]);
+    gpg.options("--digest-algo SHA1");
+    let error = scene.commit(&keys).await.unwrap_err();
+    assert!(error.contains("SHA1, which can be forged"), "{error}");
+    assert!(error.contains("personal-digest-preferences"), "{error}");
+    gpg.options("--digest-algo SHA256");
+    scene.commit(&keys).await.unwrap();
 }

@@ -24,6 +24,7 @@ mod requests;
 mod restart;
 mod scene;
 mod shared_namespace;
+mod signatures;
 mod updates;
 mod updating;
 mod waiting;
