@@ -13,6 +13,7 @@ mod guest;
 mod images;
 mod programs;
 mod report;
+mod rest;
 mod setup;
 mod shell;
 mod sources;
@@ -20,6 +21,7 @@ mod walk;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{ArgGroup, Parser};
@@ -62,6 +64,15 @@ pub struct Args {
     /// With --context: does not ask before it begins
     #[arg(long, short, requires = "context")]
     pub yes: bool,
+    /// Leaves everything alone for so many seconds, and counts writes to the apps' Namespaces
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        hide = true,
+        conflicts_with = "context"
+    )]
+    pub rest: u64,
 }
 
 /// Plays the walk; `true` when every check passed.
@@ -70,8 +81,9 @@ pub struct Args {
 /// When the tutorial itself cannot go on, for example because a program is missing.
 pub async fn run(args: &Args) -> Result<bool> {
     let mut walk = Walk::start(args).await?;
+    let rest = Duration::from_secs(args.rest);
     let outcome = tokio::select! {
-        outcome = play(&mut walk) => outcome,
+        outcome = play(&mut walk, rest) => outcome,
         // On a cluster of somebody's, what was made goes all the same.
         _ = tokio::signal::ctrl_c(), if args.context.is_some() => {
             Err(anyhow::anyhow!("interrupted"))
@@ -90,12 +102,13 @@ pub async fn run(args: &Args) -> Result<bool> {
     walk.stop().await
 }
 
-async fn play(walk: &mut Walk) -> Result<()> {
+async fn play(walk: &mut Walk, rest: Duration) -> Result<()> {
     setup::run(walk).await?;
     apps::run(walk).await?;
     sources::run(walk).await?;
     images::run(walk).await?;
     automation::run(walk).await?;
+    rest::run(walk, rest).await?;
     exposition::run(walk).await?;
     deletion::run(walk).await?;
     figures::run(walk).await
