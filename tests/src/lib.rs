@@ -3,14 +3,15 @@
 //! the images of those programs ([`image`]), from which pods run and releases ([`release`]) are
 //! made.
 //!
-//! [`measure`] has what benchmarks of the whole system need, [`kills`] an endurance test.
+//! [`measure`] has what benchmarks of the whole system need, [`endurance`] what the operator has to
+//! endure, [`hook`] the same for the webhook.
 //!
 //! Nothing here is part of the product.
 
+pub mod endurance;
 pub mod env;
 pub mod hook;
 pub mod image;
-pub mod kills;
 pub mod measure;
 pub mod release;
 pub mod sandbox;

@@ -9,7 +9,7 @@ mod kubectl;
 
 use std::{
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::{
         Arc,
@@ -191,20 +191,20 @@ impl Env {
     /// When it cannot be built or executed.
     pub async fn start_operator(&self, arguments: &[&str]) -> Result<Arc<Process>> {
         let program = &self.build_binaries().await?.operator;
-        self.spawn("operator", program.clone(), arguments, None)
+        self.spawn("operator", program.clone(), arguments, &[])
     }
 
-    /// The same with another kubeconfig, such as one that leads through a proxy.
+    /// The same with more in its environment, such as another kubeconfig, that leads through a proxy.
     ///
     /// # Errors
     /// When it cannot be built or executed.
     pub async fn start_operator_with(
         &self,
-        kubeconfig: &Path,
+        variables: &[(&str, OsString)],
         arguments: &[&str],
     ) -> Result<Arc<Process>> {
         let program = &self.build_binaries().await?.operator;
-        self.spawn("operator", program.clone(), arguments, Some(kubeconfig))
+        self.spawn("operator", program.clone(), arguments, variables)
     }
 
     /// Starts the webhook with these arguments, with the administrator's kubeconfig; where
@@ -214,7 +214,7 @@ impl Env {
     /// When it cannot be built or executed.
     pub async fn start_webhook(&self, arguments: &[&str]) -> Result<Arc<Process>> {
         let program = &self.build_binaries().await?.webhook;
-        self.spawn("webhook", program.clone(), arguments, None)
+        self.spawn("webhook", program.clone(), arguments, &[])
     }
 
     fn spawn(
@@ -222,7 +222,7 @@ impl Env {
         name: &str,
         program: PathBuf,
         arguments: &[&str],
-        kubeconfig: Option<&Path>,
+        variables: &[(&str, OsString)],
     ) -> Result<Arc<Process>> {
         let mut command = Command::new(program);
         command
@@ -235,9 +235,7 @@ impl Env {
             // So that its requests can be told from others' (`measure::Requests::of`).
             command.env("KUBECONFIG", self.sandbox.kubeconfig_of(name)?);
         }
-        if let Some(kubeconfig) = kubeconfig {
-            command.env("KUBECONFIG", kubeconfig);
-        }
+        command.envs(variables.iter().cloned());
         Ok(self
             .sandbox
             .supervisor()

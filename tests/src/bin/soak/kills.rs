@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use flux_tests::endurance::kills;
 use flux_tests::env::Env;
-use flux_tests::kills;
 use flux_tests::sandbox::process::Process;
 use flux_tests::sandbox::wait::free_port;
 use rustix::process::Signal;
@@ -50,7 +50,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn launch(env: &Env, [artifacts, health, metrics]: [u16; 3]) -> Result<Arc<Process>> {
+/// An operator with a data folder of its own, ready.
+pub(crate) async fn launch(
+    env: &Env,
+    [artifacts, health, metrics]: [u16; 3],
+) -> Result<Arc<Process>> {
     let data = env.sandbox().dir().join("kills-data");
     let flags = [
         format!("--storage-path={}", data.display()),

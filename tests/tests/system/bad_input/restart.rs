@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
-use flux_tests::kills;
+use flux_tests::endurance::kills;
 use k8s_openapi::api::core::v1::Event;
 use kube::{Resource, api::ListParams};
 use serde_json::{Value, json};

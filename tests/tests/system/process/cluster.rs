@@ -1,10 +1,6 @@
 //! A cluster of its own for operators that come and go, and few words for what a test does in it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use flux_api::{GitRepository, Kustomization, conditions};
 use flux_tests::{
@@ -62,13 +58,13 @@ impl Cluster {
         storage_port: u16,
         more: &[&str],
     ) -> Operator {
-        self.operator_with(None, folder, storage_port, more).await
+        self.operator_with(&[], folder, storage_port, more).await
     }
 
-    /// The same with another kubeconfig.
+    /// The same with more in its environment.
     pub(super) async fn operator_with(
         &self,
-        kubeconfig: Option<&Path>,
+        variables: &[(&str, OsString)],
         folder: &str,
         storage_port: u16,
         more: &[&str],
@@ -83,10 +79,7 @@ impl Cluster {
         ];
         arguments.extend(more.iter().map(|more| (*more).to_owned()));
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let process = match kubeconfig {
-            Some(file) => self.env.start_operator_with(file, &arguments).await,
-            None => self.env.start_operator(&arguments).await,
-        };
+        let process = self.env.start_operator_with(variables, &arguments).await;
         let process = process.unwrap();
         Operator {
             process,

@@ -1,5 +1,6 @@
 //! Several operators in one cluster: beside Flux's controllers, split by controller, one standing
-//! by for another, and after a restart while the Git server is away.
+//! by for another, and after a restart while the Git server is away; and one when everything around
+//! it goes wrong.
 
 mod cluster;
 mod outages;

@@ -4,17 +4,20 @@
 use std::time::{Duration, Instant};
 
 use flux_api::Kustomization;
-use flux_tests::sandbox::{process::Process, wait};
+use flux_tests::{
+    endurance::{hostile, outages},
+    measure::Meter,
+    sandbox::wait,
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
-use rustix::process::Signal;
 use serde_json::json;
 
 use super::cluster::{Cluster, Operator, PATIENCE};
 use super::proxy::Proxy;
 
-/// How long a process is stopped: longer than an apply takes, shorter than a test should.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long a server is away: longer than an apply takes, shorter than a test should.
+const OUTAGE: Duration = Duration::from_secs(3);
 
 /// Waits until a count has reached a number.
 async fn reaches(what: &str, operator: &Operator, number: usize, count: impl Fn() -> usize) {
@@ -40,9 +43,8 @@ async fn an_overloaded_and_forgetful_api_server_is_waited_for() {
     let cluster = Cluster::start().await;
     let folder = cluster.env.sandbox().dir().to_owned();
     let proxy = Proxy::start(cluster.client.clone(), folder).await;
-    let operator = cluster
-        .operator_with(Some(&proxy.kubeconfig), "storm", 0, &[])
-        .await;
+    let through = [("KUBECONFIG", proxy.kubeconfig.clone().into())];
+    let operator = cluster.operator_with(&through, "storm", 0, &[]).await;
     operator.readyz(true).await;
     let copy = cluster.source("app").await;
     cluster.kustomization("app", "app", json!({})).await;
@@ -99,36 +101,43 @@ async fn an_overloaded_and_forgetful_api_server_is_waited_for() {
 async fn without_its_database_the_api_server_is_waited_for() {
     let cluster = Cluster::start().await;
     let operator = cluster.operator("outage", 0, &[]).await;
-    let copy = cluster.source("app").await;
-    cluster.kustomization("app", "app", json!({})).await;
-    let revision = cluster.push(&copy, "app", "app", "1").await;
-    cluster.applied("app", &revision, "app", "1").await;
-
-    let control_plane = cluster.env.sandbox().control_plane().unwrap();
-    for (stopped, value) in [
-        (control_plane.etcd(), "2"),
-        (control_plane.api_server(), "3"),
-    ] {
-        let paused = pause(stopped).await;
-        let revision = cluster.push(&copy, "app", "app", value).await;
-        let start = Instant::now();
-        cluster.applied("app", &revision, "app", value).await;
-        eprintln!(
-            "after {paused:?} without {} a commit was applied within {:?}",
-            stopped.name(),
-            start.elapsed()
-        );
-        assert!(operator.process.exit_status().is_none());
+    operator.readyz(true).await;
+    let outages = outages::run(&cluster.env, "default", OUTAGE).await.unwrap();
+    for outage in outages {
+        eprintln!("{outage}");
     }
+    assert!(operator.process.exit_status().is_none());
     operator.process.stop();
     cluster.env.stop().await;
 }
 
-/// Stops a process as a frozen machine is, and lets it go on. Not a wait for anything: the time is
-/// the outage.
-async fn pause(process: &Process) -> Duration {
-    process.id().signal(Signal::STOP);
-    tokio::time::sleep(PAUSE).await;
-    process.id().signal(Signal::CONT);
-    PAUSE
+/// The same code with the figures of the issue: `soak hostile`.
+#[tokio::test]
+async fn hostile_repositories_are_refused_and_hold_nobody_up() {
+    let cluster = Cluster::start().await;
+    let operator = cluster.operator("hostile", 0, &[]).await;
+    operator.readyz(true).await;
+    let meter = Meter::start(operator.process.id());
+    let sizes = hostile::Sizes {
+        file: 40 << 20,
+        files: 101_000,
+    };
+    let verdicts = hostile::run(&cluster.env, "default", sizes).await.unwrap();
+    for verdict in &verdicts {
+        eprintln!("{verdict:#?}");
+    }
+    let usage = meter.usage().unwrap();
+    eprintln!("peak {} MiB", usage.peak >> 20);
+    let words = ["large.yaml", "100000 files", "bomb.yaml"];
+    for (verdict, word) in verdicts.iter().zip(words) {
+        assert!(verdict.whole.contains(word), "{verdict:#?}");
+    }
+    // What is too large to be packed cannot be part of an artifact; all else is of no concern to
+    // whoever reads another folder.
+    assert!(verdicts[0].source.contains("exclude it in .sourceignore"));
+    for verdict in &verdicts[1..] {
+        assert!(verdict.part.starts_with("ok: "), "{verdict:#?}");
+    }
+    operator.process.stop();
+    cluster.env.stop().await;
 }

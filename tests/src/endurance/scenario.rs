@@ -1,8 +1,8 @@
-//! An operator that is killed at random moments, as `kill -9` does, while commits come and go:
-//! the test does it a few times, `soak kills` as often as it is told.
+//! A repository that changes, and Kustomizations that follow it: what must be there after each
+//! round, nothing more, and nothing made anew.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use flux_api::{GitRepository, Kustomization, conditions};
@@ -15,86 +15,54 @@ use crate::env::Env;
 use crate::sandbox::git::WorkCopy;
 
 /// Name of repository and source.
-const APPS: &str = "kills";
+const APPS: &str = "endurance";
 /// Kustomizations of the repository.
 const COUNT: usize = 4;
-/// For all of them to be where they should be after the last kill.
+/// For all of them to be where they should be after the last disturbance.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What came of it.
-#[derive(Debug)]
-pub struct Report {
-    /// How often it was killed.
-    pub kills: u32,
-    /// How often everything that had been committed was applied before the kill.
-    pub complete: u32,
-    /// From the last start until everything was as committed.
-    pub converged: Duration,
-}
-
-/// Begins with a running operator, kills it so often by way of `restart`, and checks that nothing
-/// was lost, left behind or made anew.
-///
-/// # Errors
-/// What was not as it should be.
-pub async fn run(
-    env: &Env,
-    namespace: &str,
-    kills: u32,
-    mut restart: impl AsyncFnMut() -> Result<()>,
-) -> Result<Report> {
-    let git = env.git()?;
-    let name = format!("{namespace}/{APPS}");
-    git.create_repository(&name)?;
-    let mut run = Run {
-        client: env.client().await?,
-        namespace: namespace.to_owned(),
-        copy: git.work_copy(&name)?,
-        revision: String::new(),
-    };
-    run.commit(0)?;
-    run.install(&git.https_url(&name)).await?;
-    run.converge(env, 0).await?;
-    let first = run.uids().await?;
-    let mut random = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos() | 1;
-    let mut complete = 0;
-    for round in 1..=kills {
-        run.commit(round)?;
-        run.fetch(round).await?;
-        // Any moment of the work, which takes about half a second: not a wait for anything.
-        random ^= random << 13;
-        random ^= random >> 17;
-        random ^= random << 5;
-        tokio::time::sleep(Duration::from_millis(u64::from(random % 700))).await;
-        complete += u32::from(run.check(round).await.is_ok());
-        restart().await?;
-    }
-    let start = Instant::now();
-    run.fetch(kills + 1).await?;
-    run.converge(env, kills).await?;
-    let converged = start.elapsed();
-    let last = run.uids().await?;
-    for (object, uid) in first
-        .iter()
-        .filter(|(object, _)| object.ends_with("-stays"))
-    {
-        ensure!(last.get(object) == Some(uid), "{object} was made anew");
-    }
-    Ok(Report {
-        kills,
-        complete,
-        converged,
-    })
-}
-
-struct Run {
+/// One namespace with its repository.
+pub(super) struct Scenario {
     client: Client,
     namespace: String,
     copy: WorkCopy,
     revision: String,
+    first: BTreeMap<String, String>,
 }
 
-impl Run {
+impl Scenario {
+    /// Everything as committed in round 0.
+    pub(super) async fn start(env: &Env, namespace: &str) -> Result<Self> {
+        let git = env.git()?;
+        let name = format!("{namespace}/{APPS}");
+        git.create_repository(&name)?;
+        let mut scenario = Self {
+            client: env.client().await?,
+            namespace: namespace.to_owned(),
+            copy: git.work_copy(&name)?,
+            revision: String::new(),
+            first: BTreeMap::new(),
+        };
+        scenario.commit(0)?;
+        scenario.install(&git.https_url(&name)).await?;
+        scenario.converge(env, 0).await?;
+        scenario.first = scenario.uids().await?;
+        Ok(scenario)
+    }
+
+    /// Fails when an object that is in every round is not the one of round 0.
+    pub(super) async fn nothing_made_anew(&self) -> Result<()> {
+        let last = self.uids().await?;
+        let stay = self
+            .first
+            .iter()
+            .filter(|(name, _)| name.ends_with("-stays"));
+        for (object, uid) in stay {
+            ensure!(last.get(object) == Some(uid), "{object} was made anew");
+        }
+        Ok(())
+    }
+
     fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
@@ -103,7 +71,7 @@ impl Run {
     }
 
     /// Each round brings an object, changes one, and takes one away.
-    fn commit(&mut self, round: u32) -> Result<()> {
+    pub(super) fn commit(&mut self, round: u32) -> Result<()> {
         let map = |name: String, value: u32| {
             json!({"apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {"name": name}, "data": {"value": value.to_string()}})
@@ -146,14 +114,15 @@ impl Run {
     {
         let object = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()),
             "metadata": {"name": name}, "spec": spec});
-        let params = PatchParams::apply("kills").force();
+        let params = PatchParams::apply("endurance").force();
         let patch = Patch::Apply(object);
         self.api::<K>().patch(name, &params, &patch).await?;
         Ok(())
     }
 
-    async fn fetch(&self, round: u32) -> Result<()> {
-        let annotations = json!({"reconcile.fluxcd.io/requestedAt": format!("kill-{round}")});
+    /// Has the last commit fetched.
+    pub(super) async fn fetch(&self, round: u32) -> Result<()> {
+        let annotations = json!({"reconcile.fluxcd.io/requestedAt": format!("round-{round}")});
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
         let params = PatchParams::default();
         self.api::<GitRepository>()
@@ -163,7 +132,7 @@ impl Run {
     }
 
     /// Waits until everything is as committed in a round.
-    async fn converge(&self, env: &Env, round: u32) -> Result<()> {
+    pub(super) async fn converge(&self, env: &Env, round: u32) -> Result<()> {
         env.wait_for("everything as committed", PATIENCE, async || {
             self.check(round)
                 .await
@@ -173,7 +142,7 @@ impl Run {
     }
 
     /// Whether exactly what is committed is there, and said to be.
-    async fn check(&self, round: u32) -> Result<()> {
+    pub(super) async fn check(&self, round: u32) -> Result<()> {
         let mut wanted = BTreeMap::new();
         for name in names() {
             let object = self.api::<Kustomization>().get(&name).await?;

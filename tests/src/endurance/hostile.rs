@@ -1,0 +1,228 @@
+//! Repositories that are made to exhaust whoever reads them: each gets a condition that says what is
+//! wrong with it, and all others go on.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use flux_api::{Condition, GitRepository, Kustomization};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::scenario::Scenario;
+use crate::env::Env;
+
+/// For the largest of them to be fetched and judged.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Of one file, in bytes. It is all zeros: in Git it is a thousand times smaller.
+    pub file: usize,
+    /// Number of files of one tree.
+    pub files: usize,
+}
+
+/// What was said about one repository.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What it was.
+    pub name: &'static str,
+    /// Message of the source's condition.
+    pub source: String,
+    /// Message of the condition of the Kustomization of the whole repository.
+    pub whole: String,
+    /// The same of the Kustomization of one small folder in it.
+    pub part: String,
+    /// Until all of them were said.
+    pub took: Duration,
+}
+
+/// Begins with a running operator and shows it one repository after the other. Others are changed
+/// meanwhile, and must be applied as if nothing was.
+///
+/// # Errors
+/// When an object gets no condition, or others do not go on.
+pub async fn run(env: &Env, namespace: &str, sizes: Sizes) -> Result<Vec<Verdict>> {
+    let mut others = Scenario::start(env, namespace).await?;
+    let mut verdicts = Vec::new();
+    let names = ["a large file", "many files", "a YAML bomb"];
+    for (round, name) in (1..).zip(names) {
+        let short = name.replace(' ', "-").to_lowercase();
+        let repository = format!("{namespace}/{short}");
+        env.git()?.create_repository(&repository)?;
+        import(env, &repository, |out| match name {
+            "a large file" => large_file(out, sizes.file),
+            "many files" => many_files(out, sizes.files),
+            _ => bomb(out),
+        })?;
+        let start = Instant::now();
+        let place = Place {
+            env,
+            namespace,
+            name: &short,
+        };
+        place.install(&repository).await?;
+        others.commit(round)?;
+        others.fetch(round).await?;
+        others.converge(env, round).await?;
+        verdicts.push(Verdict {
+            name,
+            source: place.says::<GitRepository>("").await?,
+            whole: place.says::<Kustomization>("-whole").await?,
+            part: place.says::<Kustomization>("-part").await?,
+            took: start.elapsed(),
+        });
+    }
+    others.nothing_made_anew().await?;
+    Ok(verdicts)
+}
+
+/// Where the objects of one repository are.
+struct Place<'a> {
+    env: &'a Env,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Place<'_> {
+    async fn api<K>(&self) -> Result<Api<K>>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    {
+        Ok(Api::namespaced(self.env.client().await?, self.namespace))
+    }
+
+    async fn install(&self, repository: &str) -> Result<()> {
+        let url = self.env.git()?.https_url(repository);
+        let spec = json!({"interval": "1h", "url": url, "ref": {"branch": "main"},
+            "timeout": "5m"});
+        self.apply::<GitRepository>("", spec).await?;
+        for (suffix, path) in [("-whole", "./"), ("-part", "./part")] {
+            let spec = json!({"interval": "1h", "prune": true, "path": path,
+                "targetNamespace": self.namespace,
+                "sourceRef": {"kind": "GitRepository", "name": self.name}});
+            self.apply::<Kustomization>(suffix, spec).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply<K>(&self, suffix: &str, spec: Value) -> Result<()>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let name = format!("{}{suffix}", self.name);
+        let object = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()),
+            "metadata": {"name": name}, "spec": spec});
+        let params = PatchParams::apply("endurance").force();
+        let patch = Patch::Apply(object);
+        self.api::<K>().await?.patch(&name, &params, &patch).await?;
+        Ok(())
+    }
+
+    /// Waits until an object is judged, and gives the words, with `ok: ` before those of success.
+    async fn says<K>(&self, suffix: &str) -> Result<String>
+    where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
+    {
+        let (api, name) = (self.api::<K>().await?, format!("{}{suffix}", self.name));
+        let judged = async || {
+            let object = api.get(&name).await.map_err(|error| error.to_string())?;
+            let object = serde_json::to_value(object).map_err(|error| error.to_string())?;
+            let conditions = object.pointer("/status/conditions").cloned();
+            let conditions: Vec<Condition> =
+                serde_json::from_value(conditions.unwrap_or_default()).unwrap_or_default();
+            let ready = conditions
+                .iter()
+                .find(|condition| condition.type_ == "Ready");
+            match ready {
+                Some(ready) if ready.status == "True" => Ok(format!("ok: {}", ready.message)),
+                Some(ready) if ready.status == "False" => {
+                    Ok(format!("{}: {}", ready.reason, ready.message))
+                }
+                other => Err(format!("{name}: {other:?}")),
+            }
+        };
+        self.env.wait_for("a verdict", PATIENCE, judged).await
+    }
+}
+
+type Out<'a> = std::io::BufWriter<&'a mut std::process::ChildStdin>;
+
+/// One commit on main, from what is written in the form of `git fast-import`.
+fn import(
+    env: &Env,
+    repository: &str,
+    write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut child = Command::new("git")
+        .args(["-c", "core.compression=1", "fast-import", "--quiet"])
+        .current_dir(env.git()?.repository_path(repository))
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("git fast-import")?;
+    let input = child.stdin.as_mut().context("no input")?;
+    let mut out = std::io::BufWriter::new(input);
+    write!(
+        out,
+        "blob\nmark :1\ndata 4\na: 1\ncommit refs/heads/main\ncommitter somebody <somebody@example.com> 1700000000 +0000\n\
+         data 4\nfeat\n"
+    )?;
+    let small = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: part\n";
+    file(&mut out, "part/small.yaml", small)?;
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    drop(child.stdin.take());
+    ensure!(child.wait()?.success(), "git fast-import failed");
+    Ok(())
+}
+
+fn file(out: &mut Out<'_>, path: &str, content: &str) -> std::io::Result<()> {
+    write!(
+        out,
+        "M 100644 inline {path}\ndata {}\n{content}\n",
+        content.len()
+    )
+}
+
+fn large_file(out: &mut Out<'_>, size: usize) -> std::io::Result<()> {
+    write!(out, "M 100644 inline large.yaml\ndata {size}\n")?;
+    let zeros = vec![0; 1 << 20];
+    let mut left = size;
+    while left > 0 {
+        let part = left.min(zeros.len());
+        out.write_all(&zeros[..part])?;
+        left -= part;
+    }
+    writeln!(out)
+}
+
+fn many_files(out: &mut Out<'_>, count: usize) -> std::io::Result<()> {
+    for number in 0..count {
+        let folder = number / 1000;
+        writeln!(out, "M 100644 :1 many/{folder}/{number}.yaml")?;
+    }
+    Ok(())
+}
+
+/// A document of a few hundred bytes that stands for a billion values.
+fn bomb(out: &mut Out<'_>) -> std::io::Result<()> {
+    let mut text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb}\na0: &a0 [x]\n".to_owned();
+    for level in 1..=9 {
+        let before = format!("*a{}, ", level - 1).repeat(10);
+        text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+    }
+    file(out, "bomb.yaml", &text)
+}
