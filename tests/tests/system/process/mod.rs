@@ -2,6 +2,7 @@
 //! by for another, and after a restart while the Git server is away; and one when everything around
 //! it goes wrong.
 
+mod clock;
 mod cluster;
 mod outages;
 mod proxy;
