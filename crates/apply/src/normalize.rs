@@ -23,6 +23,15 @@ const SERVER_FIELDS: &[&str] = &[
 /// Brings an object into the form that is applied: no status, no server-side metadata, Secrets
 /// with `data` only, and the owner's labels.
 pub fn normalize(object: &mut Value, owner: &Owner) {
+    strip(object);
+    if object["kind"] == "Secret" && object["apiVersion"] == "v1" {
+        fold_string_data(object);
+    }
+    object::set_labels(object, owner.labels());
+}
+
+/// Removes what only the API server writes: status and its part of the metadata.
+pub fn strip(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
         map.remove("status");
     }
@@ -31,10 +40,6 @@ pub fn normalize(object: &mut Value, owner: &Owner) {
             metadata.remove(*field);
         }
     }
-    if object["kind"] == "Secret" && object["apiVersion"] == "v1" {
-        fold_string_data(object);
-    }
-    object::set_labels(object, owner.labels());
 }
 
 /// Moves `stringData` into `data`. The API server does the same, but on the live object only: the

@@ -5,19 +5,10 @@
 //! `managedFields`, since nothing here knows schemas.
 
 use flux_api::names::APPLY_FIELD_MANAGER;
-use flux_apply::managers;
+use flux_apply::{managers, normalize};
 use flux_build::is_mask;
 use serde_json::{Map, Value};
 
-/// What the API server writes by itself; differences there are none of the manifest.
-const SERVER_FIELDS: &[&str] = &[
-    "creationTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
 /// What `kubectl apply` remembers; the operator removes it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Maps of quantities, which the API server writes in its own way: `0.5` becomes `500m`.
@@ -29,13 +20,8 @@ const DEFAULTED: &[&str] = &["apiVersion", "defaultMode", "divisor", "protocol"]
 
 /// The object without what only the API server writes.
 pub(super) fn stripped(mut object: Value) -> Value {
-    if let Some(map) = object.as_object_mut() {
-        map.remove("status");
-    }
+    normalize::strip(&mut object);
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in SERVER_FIELDS {
-            metadata.remove(*field);
-        }
         let is_empty = metadata
             .get_mut("annotations")
             .and_then(Value::as_object_mut)
