@@ -45,6 +45,12 @@ impl Reader {
         is_there
     }
 
+    /// The text from there to here.
+    fn since(&self, start: usize) -> String {
+        let read = self.characters.get(start..self.at);
+        read.unwrap_or_default().iter().collect()
+    }
+
     fn skip_space(&mut self) {
         while self.peek().is_some_and(char::is_whitespace) {
             self.at += 1;
@@ -271,12 +277,7 @@ impl Reader {
         while self.peek().is_some_and(|c| c.is_ascii_digit()) {
             self.at += 1;
         }
-        let text: String = self
-            .characters
-            .get(start..self.at)
-            .unwrap_or_default()
-            .iter()
-            .collect();
+        let text = self.since(start);
         if text.is_empty() {
             return Ok(None);
         }
@@ -326,12 +327,7 @@ impl Reader {
         {
             self.at += 1;
         }
-        let text: String = self
-            .characters
-            .get(start..self.at)
-            .unwrap_or_default()
-            .iter()
-            .collect();
+        let text = self.since(start);
         match (text.as_str(), text.parse::<f64>()) {
             ("true", _) => Ok(json!(true)),
             ("false", _) => Ok(json!(false)),
