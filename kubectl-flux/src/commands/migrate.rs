@@ -82,9 +82,7 @@ fn of_files(args: &Args, path: &std::path::Path) -> Result<(), Error> {
         if !args.yes && !output::confirmed(question)? {
             return Err(Error::input("aborting"));
         }
-        for (file, text) in &changed {
-            file.replace(text)?;
-        }
+        files::replace(&changed)?;
         let files = match changed.len() {
             1 => "1 file".to_owned(),
             many => format!("{many} files"),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flux_lang::yaml::{self, Places, YamlError};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use super::edit::{self, Edit};
 use super::refused::{self, Finding, Mend};
@@ -27,22 +28,36 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Writes the file anew: as a whole or not at all, with the same permissions.
-    pub(super) fn replace(&self, text: &str) -> Result<(), Error> {
-        let unwritable = |source| Error::File {
+    /// Puts the new text on the disk, beside the file and with its permissions.
+    fn prepare(&self, text: &str) -> std::io::Result<NamedTempFile> {
+        let folder = self.path.parent().filter(|path| *path != Path::new(""));
+        let mut new = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        new.as_file_mut().write_all(text.as_bytes())?;
+        fs::set_permissions(new.path(), fs::metadata(&self.path)?.permissions())?;
+        // Some file systems find out only now that they are full.
+        new.as_file().sync_all()?;
+        Ok(new)
+    }
+
+    fn unwritable(&self, source: std::io::Error) -> Error {
+        Error::File {
             what: "cannot write",
             path: self.shown.clone(),
             source,
-        };
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut new = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
-        new.write_all(text.as_bytes()).map_err(unwritable)?;
-        let permissions = fs::metadata(&self.path).map_err(unwritable)?.permissions();
-        fs::set_permissions(new.path(), permissions).map_err(unwritable)?;
-        new.persist(&self.path)
-            .map_err(|error| unwritable(error.error))?;
-        Ok(())
+        }
     }
+}
+
+/// Writes files anew: each as a whole, and none unless there is room for all.
+pub(super) fn replace(changed: &[(&File, String)]) -> Result<(), Error> {
+    let prepare =
+        |(file, text): &(&File, String)| file.prepare(text).map_err(|error| file.unwritable(error));
+    let prepared: Vec<NamedTempFile> = changed.iter().map(prepare).collect::<Result<_, _>>()?;
+    for ((file, _), new) in changed.iter().zip(prepared) {
+        new.persist(&file.path)
+            .map_err(|error| file.unwritable(error.error))?;
+    }
+    Ok(())
 }
 
 /// The files at a path whose names end in one of the extensions; a file that is named counts
