@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flux_lang::giturl::{GitUrl, Scheme};
@@ -73,8 +74,15 @@ pub(crate) enum Method {
 }
 
 pub(crate) struct Ssh {
-    pub(crate) key: Arc<PrivateKey>,
+    pub(crate) identity: Identity,
     pub(crate) known_hosts: KnownHosts,
+}
+
+/// What proves over ssh who we are.
+pub(crate) enum Identity {
+    Key(Arc<PrivateKey>),
+    /// Any key of the agent behind this socket.
+    Agent(PathBuf),
 }
 
 #[derive(Default)]
@@ -130,10 +138,31 @@ impl Auth {
         })
     }
 
-    /// `SHA256:…` of the public key, for ssh.
+    /// ssh with whatever keys an agent holds; see [`crate::agent::keys`].
+    ///
+    /// # Errors
+    /// If the lines of known_hosts cannot be read.
+    pub fn from_agent(socket: PathBuf, known_hosts: &str) -> Result<Self, AuthError> {
+        let method = Method::Ssh(Ssh {
+            identity: Identity::Agent(socket),
+            known_hosts: KnownHosts::parse(known_hosts).map_err(AuthError::KnownHosts)?,
+        });
+        Ok(Self {
+            method: Arc::new(method),
+        })
+    }
+
+    /// `SHA256:…` of the public key, for ssh with a key of our own.
     pub fn fingerprint(&self) -> Option<String> {
+        match self.ssh_identity()? {
+            Identity::Key(key) => Some(key.fingerprint(HashAlg::Sha256).to_string()),
+            Identity::Agent(_) => None,
+        }
+    }
+
+    fn ssh_identity(&self) -> Option<&Identity> {
         match &*self.method {
-            Method::Ssh(ssh) => Some(ssh.key.fingerprint(HashAlg::Sha256).to_string()),
+            Method::Ssh(ssh) => Some(&ssh.identity),
             Method::None | Method::Http(_) => None,
         }
     }
@@ -149,6 +178,7 @@ impl Auth {
                 })
                 | Method::None,
             ) => "everybody (no credentials are set)".to_owned(),
+            (None, Method::Ssh(_)) => "the keys of the SSH agent".to_owned(),
             _ => "the account of the Secret".to_owned(),
         }
     }
@@ -162,10 +192,16 @@ impl Auth {
         };
         match &*self.method {
             Method::None => put(b"none"),
-            Method::Ssh(_) => {
-                put(b"ssh");
-                put(self.fingerprint().unwrap_or_default().as_bytes());
-            }
+            Method::Ssh(ssh) => match &ssh.identity {
+                Identity::Key(_) => {
+                    put(b"ssh");
+                    put(self.fingerprint().unwrap_or_default().as_bytes());
+                }
+                Identity::Agent(socket) => {
+                    put(b"agent");
+                    put(socket.as_os_str().as_encoded_bytes());
+                }
+            },
             Method::Http(http) => {
                 put(b"http");
                 match &http.login {
@@ -218,7 +254,7 @@ fn ssh(data: &BTreeMap<String, Vec<u8>>) -> Result<Ssh, AuthError> {
     let key = keys::decode(&identity, pass_phrase.as_ref().map(|p| p.as_str()))
         .map_err(AuthError::Identity)?;
     Ok(Ssh {
-        key: Arc::new(key),
+        identity: Identity::Key(Arc::new(key)),
         known_hosts: KnownHosts::parse(&known_hosts).map_err(AuthError::KnownHosts)?,
     })
 }

@@ -124,6 +124,28 @@ pub enum GitError {
         path: String,
     },
 
+    /// No key of the SSH agent opens the repository.
+    #[error(
+        "authentication failed: the SSH agent {keys} for user '{user}'; load one by ssh-add that may use {path}"
+    )]
+    AgentRefused {
+        /// Which it has, and who refuses them.
+        keys: String,
+        /// Login name.
+        user: String,
+        /// Repository.
+        path: String,
+    },
+
+    /// The SSH agent does not do its part.
+    #[error("the SSH agent at {socket} {problem}; start one by ssh-agent, or unset SSH_AUTH_SOCK")]
+    Agent {
+        /// Where it should be.
+        socket: String,
+        /// What it does not do.
+        problem: String,
+    },
+
     /// The key may read, but not write.
     #[error(
         "push refused: the deploy key {fingerprint} is read-only for {path} on {host}; tick \"Allow write access\" in the settings of that deploy key, or add the key again with write access{said}"

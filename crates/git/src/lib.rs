@@ -43,6 +43,11 @@ mod tree;
 mod verify;
 mod wire;
 
+/// Keys that an SSH agent holds.
+pub mod agent {
+    pub use crate::ssh::agent::keys;
+}
+
 /// Host keys of SSH servers.
 pub mod hostkey {
     pub use crate::ssh::hostkey::{HostKey, known, scan};

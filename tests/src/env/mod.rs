@@ -254,6 +254,8 @@ impl Env {
         Ok(Vec::from_iter(trusted.into_iter().chain([
             ("PATH", self.search_path()?),
             ("HOME", home.clone().into()),
+            // The keys of whoever runs the tests are no part of them.
+            ("SSH_AUTH_SOCK", OsString::new()),
             ("XDG_CACHE_HOME", home.join(".cache").into()),
             ("XDG_CONFIG_HOME", home.join(".config").into()),
             ("XDG_STATE_HOME", home.join(".local/state").into()),

@@ -63,6 +63,8 @@ impl GitError {
             | Self::HostCertificate { .. }
             | Self::HostKeyTypes { .. }
             | Self::KeyRefused { .. }
+            | Self::AgentRefused { .. }
+            | Self::Agent { .. }
             | Self::HttpDenied { status: 401, .. } => ErrorKind::Authentication,
             Self::ReadOnlyKey { .. } | Self::AccessDenied { .. } | Self::HttpDenied { .. } => {
                 ErrorKind::Permission

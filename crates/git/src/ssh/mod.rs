@@ -1,5 +1,6 @@
 //! git commands on an SSH server.
 
+pub(crate) mod agent;
 mod channel;
 pub(crate) mod hostkey;
 
@@ -8,12 +9,12 @@ use std::time::Duration;
 
 use russh::Preferred;
 use russh::client::{self, AuthResult};
-use russh::keys::{HashAlg, PrivateKeyWithHashAlg};
+use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg};
 
 pub(crate) use channel::Channel;
 use hostkey::Guard;
 
-use crate::auth::{AuthError, Method, Ssh};
+use crate::auth::{AuthError, Identity, Method, Ssh};
 use crate::dial::{dial, plain};
 use crate::error::GitError;
 use crate::remote::Remote;
@@ -85,23 +86,19 @@ async fn authenticate(
     remote: &Remote,
     ssh: &Ssh,
 ) -> Result<(), GitError> {
-    let failed = |error: russh::Error| broken(remote, &error);
     let user = remote.url.user().unwrap_or("git");
-    let hashes = if ssh.key.algorithm().is_rsa() {
-        match session.best_supported_rsa_hash().await.map_err(failed)? {
-            Some(hash) => vec![hash],
-            // The server does not tell: today's hash first, then that of old servers.
-            None => vec![Some(HashAlg::Sha256), None],
+    let private = match &ssh.identity {
+        Identity::Key(key) => key,
+        Identity::Agent(socket) => {
+            return agent::authenticate(session, remote, user, socket).await;
         }
-    } else {
-        vec![None]
     };
-    for hash in hashes {
-        let key = PrivateKeyWithHashAlg::new(ssh.key.clone(), hash);
+    for hash in hashes(session, remote, private.algorithm()).await? {
+        let key = PrivateKeyWithHashAlg::new(private.clone(), hash);
         let result = session
             .authenticate_publickey(user, key)
             .await
-            .map_err(failed)?;
+            .map_err(|error| broken(remote, &error))?;
         if matches!(result, AuthResult::Success) {
             return Ok(());
         }
@@ -111,6 +108,23 @@ async fn authenticate(
         user: user.to_owned(),
         fingerprint: remote.auth.fingerprint().unwrap_or_default(),
         path: remote.repository(),
+    })
+}
+
+/// The hashes to try with a key, in order; only RSA has a choice.
+async fn hashes(
+    session: &client::Handle<Guard>,
+    remote: &Remote,
+    algorithm: Algorithm,
+) -> Result<Vec<Option<HashAlg>>, GitError> {
+    if !algorithm.is_rsa() {
+        return Ok(vec![None]);
+    }
+    let best = session.best_supported_rsa_hash().await;
+    Ok(match best.map_err(|error| broken(remote, &error))? {
+        Some(hash) => vec![hash],
+        // The server does not tell: today's hash first, then that of old servers.
+        None => vec![Some(HashAlg::Sha256), None],
     })
 }
 

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod agent;
 mod faults;
 mod http;
 mod openpgp;

@@ -8,7 +8,7 @@ use flux_git::{Auth, GitUrl, Remote};
 use flux_lang::giturl::Scheme;
 
 use crate::cli::SecretText;
-use crate::commands::create::git_credentials::{Credentials, KeyFlags, WebLogin};
+use crate::commands::create::git_credentials::{self, Credentials, KeyFlags, WebLogin};
 use crate::error::Error;
 use crate::output;
 
@@ -50,17 +50,15 @@ impl Person<'_> {
     /// If there is no key, or the server does not show its host keys.
     pub(super) async fn remote(&self, url: &GitUrl, timeout: Duration) -> Result<Remote, Error> {
         let credentials = match url.scheme() {
-            Scheme::Ssh => {
-                let found;
-                let keys = match self.keys.private_key_file() {
-                    Some(_) => self.keys,
-                    None => {
-                        found = self.keys.with_private_key(default_key()?);
-                        &found
-                    }
-                };
-                Credentials::ssh(url, keys, self.password).await?
-            }
+            Scheme::Ssh => match self.ssh_key().await? {
+                SshKey::File(keys) => Credentials::ssh(url, &keys, self.password).await?,
+                SshKey::Agent(socket) => {
+                    let known_hosts = git_credentials::host_keys(url, self.keys).await?;
+                    let auth = Auth::from_agent(socket, &known_hosts)
+                        .map_err(|error| Error::input(error.to_string()))?;
+                    return Ok(Remote::new(url.clone(), auth, timeout));
+                }
+            },
             Scheme::Http if !self.allow_insecure_http => {
                 return Err(Error::input(
                     "scheme http is insecure, pass --allow-insecure-http=true to allow it",
@@ -76,9 +74,42 @@ impl Person<'_> {
         };
         Ok(Remote::new(url.clone(), auth, timeout))
     }
+
+    /// The key that proves who the person is: that of the flag, else what ssh would use.
+    async fn ssh_key(&self) -> Result<SshKey, Error> {
+        if self.keys.private_key_file().is_some() {
+            return Ok(SshKey::File(Box::new(self.keys.clone())));
+        }
+        if let Some(socket) = agent_socket() {
+            match flux_git::agent::keys(&socket).await {
+                Ok(keys) if !keys.is_empty() => {
+                    output::action(format!("using the SSH agent, with {}", keys.join(", ")));
+                    return Ok(SshKey::Agent(socket));
+                }
+                Ok(_) => {}
+                Err(error) => output::warning(error),
+            }
+        }
+        let keys = self.keys.with_private_key(default_key()?);
+        Ok(SshKey::File(Box::new(keys)))
+    }
 }
 
-/// The key that ssh would use.
+/// Where a private key is.
+enum SshKey {
+    /// In a file, which the flags name.
+    File(Box<KeyFlags>),
+    /// With the agent behind a socket.
+    Agent(PathBuf),
+}
+
+/// The agent that ssh would ask.
+fn agent_socket() -> Option<PathBuf> {
+    let path = std::env::var_os("SSH_AUTH_SOCK")?;
+    (!path.is_empty()).then(|| path.into())
+}
+
+/// The file that ssh would use.
 fn default_key() -> Result<PathBuf, Error> {
     let folder = std::env::home_dir().map(|home| home.join(".ssh"));
     let candidates = folder
@@ -86,9 +117,9 @@ fn default_key() -> Result<PathBuf, Error> {
         .flat_map(|folder| DEFAULT_KEYS.map(|name| folder.join(name)));
     let Some(path) = candidates.into_iter().find(|path| path.exists()) else {
         return Err(Error::input(
-            "there is no private key to reach the repository with: give one by --private-key-file, \
-             or make ~/.ssh/id_ed25519 by ssh-keygen; or use an https:// URL with --username and \
-             --password",
+            "there is no private key to reach the repository with: load one into the SSH agent by \
+             ssh-add, give one by --private-key-file, or make ~/.ssh/id_ed25519 by ssh-keygen; or \
+             use an https:// URL with --username and --password",
         ));
     };
     output::action(format!("using the private key {}", path.display()));

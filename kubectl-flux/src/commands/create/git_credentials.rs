@@ -166,16 +166,7 @@ impl Credentials {
             }
         }
         .map_err(|error| Error::input(error.to_string()))?;
-        let host_keys = match &flags.known_hosts_file {
-            Some(path) => known_hosts(path, url)?,
-            None => scan(url).await?,
-        };
-        show_fingerprints(url, &host_keys);
-
-        let known_hosts: String = host_keys
-            .iter()
-            .map(|key| format!("{}\n", key.line.trim()))
-            .collect();
+        let known_hosts = host_keys(url, flags).await?;
         let mut fields: BTreeMap<&'static str, SecretText> = BTreeMap::new();
         fields.insert("identity", pair.private_pem.as_str().into());
         fields.insert(
@@ -308,6 +299,23 @@ fn remove_stale_keys(secret: &mut Value) {
     if let Some(data) = secret.get_mut("data").and_then(Value::as_object_mut) {
         data.retain(|key, _| !AUTH_KEYS.contains(&key.as_str()));
     }
+}
+
+/// The lines of known_hosts for the server, which is contacted unless a flag names a file.
+///
+/// # Errors
+/// If there are none.
+pub(in crate::commands) async fn host_keys(
+    url: &GitUrl,
+    flags: &KeyFlags,
+) -> Result<String, Error> {
+    let keys = match &flags.known_hosts_file {
+        Some(path) => known_hosts(path, url)?,
+        None => scan(url).await?,
+    };
+    show_fingerprints(url, &keys);
+    let lines = keys.iter().map(|key| format!("{}\n", key.line.trim()));
+    Ok(lines.collect())
 }
 
 async fn scan(url: &GitUrl) -> Result<Vec<HostKey>, Error> {

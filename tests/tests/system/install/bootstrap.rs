@@ -1,6 +1,6 @@
 //! `bootstrap git` over https and ssh, against the sandbox's servers and the operator.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use flux_tests::{
     env::Output,
@@ -78,6 +78,47 @@ pub(super) async fn with_operator(scene: &Scene, command: impl Future<Output = O
     let (output, operator) = tokio::join!(command, start);
     operator.stop();
     output
+}
+
+/// `bootstrap git` over ssh, where the key of the cluster is added when it is asked for. The person's
+/// own key is with an agent, or in a file where ssh looks for it.
+pub(super) async fn with_deploy_key(
+    scene: &Scene,
+    repository: &str,
+    words: &[&str],
+    agent: Option<&Path>,
+) -> Output {
+    let git = scene.env.git().unwrap();
+    let plugin = &scene.env.build_binaries().await.unwrap().plugin;
+    let mut child = Command::new(plugin)
+        .args(["bootstrap", "git", "--url", &git.ssh_url(repository)])
+        .args(words)
+        .envs(scene.env.variables().unwrap())
+        .envs(agent.map(|socket| ("SSH_AUTH_SOCK", socket)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut text = String::new();
+    while let Some(line) = stderr.next_line().await.unwrap() {
+        text.push_str(&line);
+        text.push('\n');
+        if let Some(key) = line.strip_prefix("✔ public key: ") {
+            git.add_deploy_key(repository, key, Access::ReadOnly)
+                .unwrap();
+            stdin.write_all(b"y\n").await.unwrap();
+        }
+    }
+    Output {
+        command: "kubectl-flux bootstrap git".to_owned(),
+        status: child.wait().await.unwrap(),
+        stdout: String::new(),
+        stderr: text,
+    }
 }
 
 fn log(copy: &WorkCopy) -> String {
@@ -175,36 +216,12 @@ async fn over_ssh_with_a_key_that_is_made_for_the_cluster() {
     std::fs::copy(git.person_key().unwrap().private, ssh.join("id_ed25519")).unwrap();
 
     // The repository is empty, and the key is added when it is asked for.
-    let plugin = &scene.env.build_binaries().await.unwrap().plugin;
-    let command = async {
-        let mut child = Command::new(plugin)
-            .args(["bootstrap", "git", "--url", &url, "--path=.", REGISTRY])
-            .args(["--components=source-controller,kustomize-controller"])
-            .envs(scene.env.variables().unwrap())
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut text = String::new();
-        while let Some(line) = stderr.next_line().await.unwrap() {
-            text.push_str(&line);
-            text.push('\n');
-            if let Some(key) = line.strip_prefix("✔ public key: ") {
-                git.add_deploy_key("bootstrapped/ssh", key, Access::ReadOnly)
-                    .unwrap();
-                stdin.write_all(b"y\n").await.unwrap();
-            }
-        }
-        Output {
-            command: "kubectl-flux bootstrap git".to_owned(),
-            status: child.wait().await.unwrap(),
-            stdout: String::new(),
-            stderr: text,
-        }
-    };
+    let words = [
+        "--path=.",
+        REGISTRY,
+        "--components=source-controller,kustomize-controller",
+    ];
+    let command = with_deploy_key(&scene, "bootstrapped/ssh", &words, None);
     let output = with_operator(&scene, command).await;
     let text = output.stderr.clone();
     output.success().unwrap();

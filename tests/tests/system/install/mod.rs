@@ -11,5 +11,6 @@ mod give_back;
 mod layouts;
 mod pods;
 mod scene;
+mod signed;
 mod takeover;
 mod upgrade;
