@@ -4,6 +4,7 @@ pub(crate) mod apply;
 mod compare;
 mod config;
 mod errors;
+mod listed;
 mod object;
 mod resources;
 mod storage;
@@ -27,6 +28,7 @@ use tower::util::MapResponseLayer;
 pub(crate) use config::context_namespace;
 use errors::check_name;
 pub(crate) use errors::{ClusterError, chain, hint};
+use listed::{Lean, PAGE, pages};
 pub(crate) use object::{ConditionView, View};
 
 use crate::VERSION;
@@ -37,8 +39,6 @@ use crate::kind::Kind;
 /// with `kubectl` would not do: an apply from Git undoes what kubectl wrote by hand, our requests to
 /// reconcile among it.
 const FIELD_MANAGER: &str = "flux";
-/// Objects per page of a list: bounds what one answer costs the API server and us.
-const PAGE: u32 = 500;
 
 /// Which namespaces a request covers.
 #[derive(Clone, Copy, Debug)]
@@ -197,16 +197,17 @@ impl Cluster {
             .collect()
     }
 
-    /// All objects of a kind that fit, in pages.
+    /// All objects of a kind that fit, without their managed fields.
     pub(crate) async fn list(
         &self,
         kind: Kind,
         scope: Scope<'_>,
         selection: Selection<'_>,
     ) -> Result<Vec<DynamicObject>, ClusterError> {
-        pages(&self.objects(kind, scope), selection)
-            .await
-            .map_err(|error| self.error_of(kind, error))
+        let api = self.objects(kind, scope);
+        let found = pages(&self.client, api.resource_url(), selection).await;
+        let found: Vec<Lean> = found.map_err(|error| self.error_of(kind, error))?;
+        Ok(found.into_iter().map(|Lean(object)| object).collect())
     }
 
     /// Lists several kinds at once; the answers are in the order of the kinds.
@@ -236,7 +237,8 @@ impl Cluster {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        pages(&self.typed::<K>(scope), selection)
+        let api = self.typed::<K>(scope);
+        pages(&self.client, api.resource_url(), selection)
             .await
             .map_err(|error| self.error(error))
     }
@@ -248,7 +250,8 @@ impl Cluster {
         scope: Scope<'_>,
         selection: Selection<'_>,
     ) -> Result<Vec<DynamicObject>, ClusterError> {
-        pages(&self.dynamic(resource, scope), selection)
+        let api = self.dynamic(resource, scope);
+        pages(&self.client, api.resource_url(), selection)
             .await
             .map_err(|error| self.error(error))
     }
@@ -406,9 +409,8 @@ impl Cluster {
         &self,
     ) -> Result<Vec<CustomResourceDefinition>, ClusterError> {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let mut all = pages(&api, Selection::default())
-            .await
-            .map_err(|error| self.error(error))?;
+        let all = pages(&self.client, api.resource_url(), Selection::default()).await;
+        let mut all: Vec<CustomResourceDefinition> = all.map_err(|error| self.error(error))?;
         all.retain(|definition| definition.spec.group.ends_with(".toolkit.fluxcd.io"));
         Ok(all)
     }
@@ -432,32 +434,12 @@ impl Cluster {
     /// Names of all namespaces.
     pub(crate) async fn namespaces(&self) -> Result<Vec<String>, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let all = pages(&api, Selection::default())
-            .await
-            .map_err(|error| self.error(error))?;
+        let all = pages(&self.client, api.resource_url(), Selection::default()).await;
+        let all: Vec<Namespace> = all.map_err(|error| self.error(error))?;
         Ok(all
             .into_iter()
             .filter_map(|namespace| namespace.metadata.name)
             .collect())
-    }
-}
-
-/// Reads a list to its end, page by page.
-async fn pages<K>(api: &Api<K>, selection: Selection<'_>) -> kube::Result<Vec<K>>
-where
-    K: Clone + std::fmt::Debug + DeserializeOwned,
-{
-    let mut params = ListParams::default().limit(PAGE);
-    params.label_selector = selection.labels.map(str::to_owned);
-    params.field_selector = selection.fields.map(str::to_owned);
-    let mut all = Vec::new();
-    loop {
-        let page = api.list(&params).await?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params.continue_token = Some(token),
-            None => return Ok(all),
-        }
     }
 }
 
