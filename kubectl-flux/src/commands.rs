@@ -32,12 +32,14 @@ pub(crate) mod which;
 use crate::cli::{Cli, Command};
 use crate::context::Context;
 use crate::error::Error;
+use crate::output::color;
 
 /// Carries out what was typed.
 pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     let Cli {
         global, command, ..
     } = cli;
+    color::wish(global.color);
     // Works without a namespace, and must also when it is not usable.
     match &command {
         Command::Completion(args) => return completion::run(args),

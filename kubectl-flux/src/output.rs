@@ -14,6 +14,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::Mutex;
 
 use crate::error::Error;
+use color::{Color, paint};
 
 /// Writes data (manifests, tables, versions) to standard output.
 ///
@@ -28,22 +29,22 @@ pub(crate) fn data(text: &str) -> Result<(), Error> {
 
 /// Says that something is being done.
 pub(crate) fn action(message: impl Display) {
-    say("\u{25ba}", &message);
+    say("\u{25ba}", None, &message);
 }
 
 /// Says that something is being made.
 pub(crate) fn generate(message: impl Display) {
-    say("\u{271a}", &message);
+    say("\u{271a}", None, &message);
 }
 
 /// Says that something is being waited for.
 pub(crate) fn waiting(message: impl Display) {
-    say("\u{25ce}", &message);
+    say("\u{25ce}", None, &message);
 }
 
 /// Says that something worked.
 pub(crate) fn success(message: impl Display) {
-    say("\u{2714}", &message);
+    say("\u{2714}", Some(Color::Green), &message);
 }
 
 /// Says what deserves attention and stops nothing. Each text is said once a run: the webhook may
@@ -55,13 +56,13 @@ pub(crate) fn warning(message: impl Display) {
         .lock()
         .is_ok_and(|mut said| said.insert(message.clone()));
     if is_new {
-        say("\u{26a0}\u{fe0f}", &message);
+        say("\u{26a0}\u{fe0f}", Some(Color::Yellow), &message);
     }
 }
 
 /// Says that something failed.
 pub(crate) fn failure(message: impl Display) {
-    say("\u{2717}", &message);
+    say("\u{2717}", Some(Color::Red), &message);
 }
 
 /// Writes a line without a symbol to standard error.
@@ -85,8 +86,13 @@ pub(crate) fn confirmed(question: &str) -> Result<bool, Error> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn say(symbol: &str, message: &dyn Display) {
-    write_line(&format!("{symbol} {message}"));
+/// The symbol alone is coloured: messages are read, and copied, as they are.
+fn say(symbol: &str, color: Option<Color>, message: &dyn Display) {
+    let line = match color {
+        Some(color) => format!("{} {message}", paint(symbol, color, color::on_words())),
+        None => format!("{symbol} {message}"),
+    };
+    write_line(&line);
 }
 
 fn write_line(line: &str) {

@@ -6,6 +6,7 @@ use clap::Args;
 use flux_api::GoDuration;
 
 use super::values;
+use crate::output::color::When;
 
 /// Flags of all commands. Those about the cluster are kubectl's and mean the same.
 #[derive(Clone, Debug, Default, Args)]
@@ -21,6 +22,10 @@ pub(crate) struct Global {
     /// Work in the namespace of the kubeconfig context instead of flux-system
     #[arg(long, global = true)]
     pub(crate) ns_follows_kube_context: bool,
+    /// Colours: auto, always or never; auto means on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto",
+        value_parser = When::parse)]
+    pub(crate) color: When,
     /// Print generated objects
     #[arg(long, global = true, hide = true)]
     pub(crate) verbose: bool,

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
-use crate::output::color::When;
+use crate::output::color;
 use crate::output::progress::Progress;
 use compare::{Comparison, Verdict, Way};
 use deletions::Deletion;
@@ -50,9 +50,6 @@ pub(crate) struct Args {
     /// Treat a Kustomization that is not in the cluster as one without differences
     #[arg(long)]
     ignore_not_found: bool,
-    /// Colours: auto, always or never
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = When::parse)]
-    color: When,
 }
 
 /// A Kustomization and what would become of its objects.
@@ -80,8 +77,7 @@ fn answer(args: &Args, context: &Context) -> Result<(), Error> {
         ));
         return Ok(());
     };
-    let is_colored = args.color.on_output();
-    output::data(&text::render(&changes, is_colored))?;
+    output::data(&text::render(&changes, color::on_output()))?;
     conclude(&changes)
 }
 

@@ -98,7 +98,7 @@ impl View<'_> {
     }
 
     fn table<'e>(&self, events: impl IntoIterator<Item = &'e Event>) -> Table {
-        let mut table = Table::new(rows::headers(self.with_namespace));
+        let mut table = Table::new(rows::headers(self.with_namespace)).for_output();
         let now = jiff::Timestamp::now();
         for event in events {
             table.push(rows::row(event, now, self.with_namespace));

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
+use super::color::{self, Color, paint};
+
 /// Rows under headers; a cell may have several lines.
 pub(crate) struct Table {
     headers: Vec<String>,
     rows: Vec<Vec<String>>,
+    is_colored: bool,
 }
 
 impl Table {
@@ -18,6 +21,15 @@ impl Table {
         Self {
             headers,
             rows: Vec::new(),
+            is_colored: false,
+        }
+    }
+
+    /// The same table for standard output, where states have colours if that has any.
+    pub(crate) fn for_output(self) -> Self {
+        Self {
+            is_colored: color::on_output(),
+            ..self
         }
     }
 
@@ -66,15 +78,30 @@ impl Table {
         for row in &rows {
             let height = row.iter().map(Vec::len).max().unwrap_or_default();
             for line in 0..height {
-                for (cell, width) in row.iter().zip(widths.iter()) {
+                for ((cell, width), header) in row.iter().zip(widths.iter()).zip(&self.headers) {
                     let part = cell.get(line).copied().unwrap_or_default();
+                    let mut padded = pad((&part, width));
+                    if let Some(color) = meaning(header, part) {
+                        padded = paint(&padded, color, self.is_colored);
+                    }
                     // Writing to a String cannot fail.
-                    let _ = write!(text, "{}\t", pad((&part, width)));
+                    let _ = write!(text, "{padded}\t");
                 }
                 text.push('\n');
             }
         }
         text
+    }
+}
+
+/// The colour of a cell that tells a state.
+fn meaning(header: &str, cell: &str) -> Option<Color> {
+    match (header, cell) {
+        ("READY", "True") => Some(Color::Green),
+        ("READY", "False") => Some(Color::Red),
+        ("READY", "Unknown") | ("TYPE", "Warning") => Some(Color::Yellow),
+        ("SUSPENDED", text) if text.starts_with("True") => Some(Color::Yellow),
+        _ => None,
     }
 }
 
@@ -152,6 +179,19 @@ mod tests {
         assert_eq!(
             table.render(true),
             "OBJECT\tMESSAGE \nks/a  \tone    \t\n      \ttwo    \t\nks/b  \t       \t\n"
+        );
+    }
+
+    #[test]
+    fn states_have_colours_and_columns_stay() {
+        let mut table = Table::new(["Ready", "Message"]);
+        table.is_colored = true;
+        table.push(vec!["False".to_owned(), "False".to_owned()]);
+        table.push(vec!["True".to_owned(), String::new()]);
+        assert_eq!(
+            table.render(true),
+            "READY\tMESSAGE \n\u{1b}[31mFalse\u{1b}[0m\tFalse  \t\n\
+             \u{1b}[32mTrue \u{1b}[0m\t       \t\n"
         );
     }
 }

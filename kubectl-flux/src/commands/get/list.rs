@@ -169,7 +169,7 @@ fn print(query: &Query<'_>, found: Vec<(Kind, Vec<DynamicObject>)>) -> Result<()
         }
         _ => {
             let style = query.style(true, false);
-            let mut table = Table::new(overview::headers(style));
+            let mut table = Table::new(overview::headers(style)).for_output();
             for (kind, objects) in &found {
                 for object in objects {
                     table.push(overview::row(*kind, object, style));
@@ -182,7 +182,7 @@ fn print(query: &Query<'_>, found: Vec<(Kind, Vec<DynamicObject>)>) -> Result<()
 }
 
 fn of_kind(query: &Query<'_>, kind: Kind, objects: &[DynamicObject], style: Style) -> String {
-    let mut table = Table::new(rows::headers(kind, style));
+    let mut table = Table::new(rows::headers(kind, style)).for_output();
     for object in objects {
         table.push(rows::row(kind, object, style));
     }

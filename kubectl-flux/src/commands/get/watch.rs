@@ -89,7 +89,7 @@ impl Printer {
             return Ok(());
         }
         let headers = rows::headers(self.kind, self.style);
-        let mut table = Table::new(std::iter::once("Event").chain(headers));
+        let mut table = Table::new(std::iter::once("Event").chain(headers)).for_output();
         for (word, object) in objects {
             let mut row = rows::row(self.kind, object, self.style);
             row.insert(0, (*word).to_owned());
