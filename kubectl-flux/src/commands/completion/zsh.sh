@@ -19,6 +19,8 @@ _kubectl-flux() {
             _describe 'candidates' candidates
         fi
     elif (( ! (directive & 4) )); then
+        # What is replaced begins after the = of --flag=value.
+        [[ ${words[CURRENT]} == --*=* ]] && compset -P 1 '*='
         _files
     fi
 }
