@@ -136,7 +136,35 @@ impl Stop {
 
 /// The whole tree with pflag's habits; documentation and completion are made from it too.
 pub fn command() -> Tree {
-    like_pflag(Cli::command())
+    let tree = like_pflag(Cli::command());
+    let shared: Vec<(char, Arg)> = LETTERS
+        .iter()
+        .filter_map(|(letter, long)| Some((*letter, find(&tree, long)?.clone())))
+        .collect();
+    tree.mut_subcommands(|child| with_letters(child, &shared))
+}
+
+/// kubectl's short forms of flags that all commands have. Flux uses the letters for something else
+/// on some commands, and is right there.
+const LETTERS: [(char, &str); 2] = [('s', "server"), ('v', "v")];
+
+fn find<'t>(tree: &'t Tree, long: &str) -> Option<&'t Arg> {
+    tree.get_arguments()
+        .find(|arg| arg.get_long() == Some(long))
+}
+
+/// Each command gets flags of its own, which keeps it from inheriting those of its parent.
+fn with_letters(tree: Tree, shared: &[(char, Arg)]) -> Tree {
+    let mut args = Vec::new();
+    for (letter, arg) in shared {
+        let is_free = tree.get_arguments().all(|a| a.get_short() != Some(*letter));
+        args.push(match is_free {
+            true => arg.clone().short(*letter),
+            false => arg.clone(),
+        });
+    }
+    tree.args(args)
+        .mut_subcommands(|child| with_letters(child, shared))
 }
 
 /// Parses the arguments, the first being the name the program was called by.

@@ -6,6 +6,7 @@ mod config;
 mod errors;
 mod listed;
 mod object;
+mod requests;
 mod resources;
 mod storage;
 mod warnings;
@@ -81,6 +82,7 @@ impl Cluster {
         let client = ClientBuilder::try_from(config)
             .map_err(|error| ClusterError::new(error, &server))?
             .with_layer(&MapResponseLayer::new(warnings::echo))
+            .with_layer(&requests::Show::at(global.verbosity.unwrap_or_default()))
             .build();
         Ok(Self { client, server })
     }

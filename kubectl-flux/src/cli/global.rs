@@ -42,7 +42,7 @@ pub(crate) struct Global {
     /// User of the kubeconfig to use
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) user: Option<String>,
-    /// Address of the API server
+    /// Address of the API server; also -s, where a command has no other use for that
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
     /// Name the API server's certificate must carry
@@ -75,6 +75,10 @@ pub(crate) struct Global {
     /// Extra fact about the impersonated user, as key=value; may be repeated
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(crate) as_user_extra: Vec<String>,
+    /// Level of verbosity, from 6 on with all requests to the API server; also -v, where a command
+    /// has no other use for that
+    #[arg(long = "v", global = true, value_name = "LEVEL")]
+    pub(crate) verbosity: Option<u8>,
     /// Longest time for one request; 0 for no limit
     #[arg(long, global = true, value_name = "DURATION")]
     pub(crate) request_timeout: Option<String>,

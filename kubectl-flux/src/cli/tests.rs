@@ -101,6 +101,28 @@ fn kubectl_s_flags_are_understood() {
 }
 
 #[test]
+fn short_forms_are_flux_s_where_it_has_them_and_else_kubectl_s() {
+    for (line, server, level) in [
+        ("get ks -s https://x -v=6", Some("https://x"), Some(6)),
+        ("get -s https://x ks -v 6", Some("https://x"), Some(6)),
+        (
+            "reconcile source git a --server https://x --v=8",
+            Some("https://x"),
+            Some(8),
+        ),
+        ("delete ks a -s", None, None),
+        ("delete ks a -s -v6", None, Some(6)),
+        ("uninstall -s --server=https://x", Some("https://x"), None),
+        ("migrate -f x -v 2.8 -s https://x", Some("https://x"), None),
+    ] {
+        let cli = parse(&words(line)).unwrap_or_else(|stop| panic!("{line}: {}", stop.text));
+        assert_eq!(cli.global.server.as_deref(), server, "{line}");
+        assert_eq!(cli.global.verbosity, level, "{line}");
+    }
+    assert_eq!(help("-v"), "flux version 0.1.0\n");
+}
+
+#[test]
 fn the_value_of_a_flag_may_begin_with_a_dash() {
     let mut line = words("create image update x --export");
     line.extend(["--commit-template".into(), "- {{ . }}".into()]);
