@@ -46,6 +46,12 @@ struct Flags {
         value_name = "SELECTOR"
     )]
     label_selector: Option<String>,
+    /// List only objects with these values of fields, such as metadata.name=apps
+    #[arg(long, global = true, value_name = "SELECTOR")]
+    field_selector: Option<String>,
+    /// Show the labels of each object in a last column
+    #[arg(long, global = true)]
+    show_labels: bool,
     /// List only objects in this state, such as ready=false or ready!=true
     #[arg(long, global = true, value_name = "TYPE=STATUS")]
     status_selector: Option<String>,
@@ -216,6 +222,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<(), Error> {
 struct Query<'a> {
     scope: Scope<'a>,
     labels: Option<&'a str>,
+    fields: Option<&'a str>,
+    show_labels: bool,
     status: Option<StatusSelector>,
     not_ready: bool,
     suspended: bool,
@@ -237,6 +245,11 @@ impl<'a> Query<'a> {
                 .label_selector
                 .as_deref()
                 .filter(|text| !text.is_empty()),
+            fields: flags
+                .field_selector
+                .as_deref()
+                .filter(|text| !text.is_empty()),
+            show_labels: flags.show_labels,
             status: flags
                 .status_selector
                 .as_deref()
@@ -253,7 +266,7 @@ impl<'a> Query<'a> {
     fn selection(&self) -> Selection<'a> {
         Selection {
             labels: self.labels,
-            fields: None,
+            fields: self.fields,
         }
     }
 
@@ -288,6 +301,7 @@ impl<'a> Query<'a> {
             with_kind,
             show_source,
             wide: self.format == Some(Format::Wide),
+            show_labels: self.show_labels,
         }
     }
 }

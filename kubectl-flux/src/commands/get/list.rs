@@ -124,7 +124,7 @@ async fn named(
 ) -> Result<Vec<DynamicObject>, Error> {
     let mut objects = match (names, query.scope, query.labels) {
         // Whoever may read an object may not be allowed to list.
-        ([name], Scope::Namespace(namespace), None) => {
+        ([name], Scope::Namespace(namespace), None) if query.fields.is_none() => {
             Vec::from_iter(cluster.find(kind, namespace, name).await?)
         }
         _ => cluster.list(kind, query.scope, query.selection()).await?,

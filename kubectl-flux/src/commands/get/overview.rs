@@ -18,6 +18,9 @@ pub(super) fn headers(style: Style) -> Vec<&'static str> {
     if style.wide {
         headers.extend(["From", "Age"]);
     }
+    if style.show_labels {
+        headers.push("Labels");
+    }
     headers
 }
 
@@ -38,6 +41,9 @@ pub(super) fn row(kind: Kind, object: &DynamicObject, style: Style) -> Vec<Strin
     ]);
     if style.wide {
         row.extend([rows::origin(kind, object), rows::age(object)]);
+    }
+    if style.show_labels {
+        row.push(rows::labels(object));
     }
     row
 }

@@ -22,6 +22,8 @@ pub(super) struct Style {
     pub(super) show_source: bool,
     /// Where things come from, and how old the objects are.
     pub(super) wide: bool,
+    /// The labels of the objects.
+    pub(super) show_labels: bool,
 }
 
 /// Headers of the table of a kind.
@@ -43,6 +45,9 @@ pub(super) fn headers(kind: Kind, style: Style) -> Vec<&'static str> {
     headers.extend(["Ready", "Message"]);
     if style.wide {
         headers.extend(["From", "Age"]);
+    }
+    if style.show_labels {
+        headers.push("Labels");
     }
     headers
 }
@@ -107,7 +112,22 @@ pub(super) fn row(kind: Kind, object: &DynamicObject, style: Style) -> Vec<Strin
     if style.wide {
         row.extend([origin(kind, object), age(object)]);
     }
+    if style.show_labels {
+        row.push(labels(object));
+    }
     row
+}
+
+/// LABELS, as kubectl has it.
+pub(super) fn labels(object: &DynamicObject) -> String {
+    let labels = object.metadata.labels.iter().flatten();
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    match labels.is_empty() {
+        true => "<none>".to_owned(),
+        false => labels.join(","),
+    }
 }
 
 /// SUSPENDED, with the reason that was given for it.
@@ -220,12 +240,13 @@ mod tests {
     #[test]
     fn a_row_fits_its_headers() {
         for kind in Kind::ALL {
-            for bits in 0..16 {
+            for bits in 0..32 {
                 let style = Style {
                     with_namespace: bits & 1 != 0,
                     with_kind: bits & 2 != 0,
                     show_source: bits & 4 != 0,
                     wide: bits & 8 != 0,
+                    show_labels: bits & 16 != 0,
                 };
                 let object = object(kind, json!({}));
                 assert_eq!(
@@ -267,6 +288,7 @@ mod tests {
             with_kind: true,
             show_source: true,
             wide: false,
+            show_labels: false,
         };
         assert_eq!(
             row(

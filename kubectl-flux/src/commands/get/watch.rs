@@ -27,6 +27,7 @@ pub(super) async fn run(
     let cluster = context.cluster().await?;
     let config = watcher::Config {
         label_selector: query.labels.map(str::to_owned),
+        field_selector: query.fields.map(str::to_owned),
         ..watcher::Config::default()
     };
     let changes = watcher(cluster.objects(kind, query.scope), config).default_backoff();
