@@ -17,7 +17,7 @@ use super::Place;
 const MIB: usize = 1 << 20;
 
 impl Place {
-    fn plugin(&self, args: &[&str]) -> Command {
+    pub(super) fn plugin(&self, args: &[&str]) -> Command {
         let program = std::env::split_paths(&self.path())
             .map(|folder| folder.join("kubectl-flux"))
             .find(|path| path.exists())

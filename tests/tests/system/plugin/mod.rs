@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod diff;
+mod events;
 mod get;
 mod inspect;
 mod migrate;
