@@ -8,6 +8,7 @@ use std::sync::Arc;
 use flux_lang::giturl::{GitUrl, Scheme};
 use flux_lang::knownhosts::{KnownHosts, KnownHostsError};
 use russh::keys::{HashAlg, PrivateKey};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::keys::{self, KeyError};
@@ -76,6 +77,8 @@ pub(crate) enum Method {
 pub(crate) struct Ssh {
     pub(crate) identity: Identity,
     pub(crate) known_hosts: KnownHosts,
+    /// Hash of the text of `known_hosts`: the same as long as the same servers are trusted.
+    pub(crate) trust: [u8; 32],
 }
 
 /// What proves over ssh who we are.
@@ -256,6 +259,7 @@ fn ssh(data: &BTreeMap<String, Vec<u8>>) -> Result<Ssh, AuthError> {
     Ok(Ssh {
         identity: Identity::Key(Arc::new(key)),
         known_hosts: KnownHosts::parse(&known_hosts).map_err(AuthError::KnownHosts)?,
+        trust: Sha256::digest(known_hosts.as_bytes()).into(),
     })
 }
 

@@ -91,10 +91,10 @@ impl Git {
             return Ok(pinned.head());
         }
         let mirror = self.mirror(remote);
-        let client = mirror.client(remote)?;
+        let link = mirror.links.to(remote)?;
         let url = remote.url.to_string();
         let list = async |prefixes: &[String]| {
-            lsrefs::list(remote, client.as_ref(), &mirror.speaks_v2, prefixes).await
+            lsrefs::list(remote, &link, &mirror.speaks_v2, prefixes).await
         };
         let listing = list(&reference.prefixes()).await?;
         match reference.pick(&listing, &url) {
@@ -114,10 +114,10 @@ impl Git {
     pub async fn fetch(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError> {
         reference.validate()?;
         let mirror = self.mirror(remote);
-        let client = mirror.client(remote)?;
+        let link = mirror.links.to(remote)?;
         let writer = mirror.writer.clone().lock_owned().await;
         // While this future lives, so does the sender; without it the thread gives up.
-        let (session, _alive) = Session::new(remote, client);
+        let (session, _alive) = Session::new(remote, link);
         let reference = reference.clone();
         blocking(move || {
             let _writer = writer;
@@ -274,7 +274,7 @@ impl Git {
         push.base.validate()?;
         Reference::Branch(push.branch.clone()).validate()?;
         let mirror = self.mirror(remote);
-        let client = mirror.client(remote)?;
+        let link = mirror.links.to(remote)?;
         let queue = self.queue(remote, &push.branch);
         let _turn = queue.lock().await;
         let (mut push, mut waited) = (push, Duration::ZERO);
@@ -283,7 +283,7 @@ impl Git {
                 tokio::time::sleep(pause(number)).await;
             }
             let writer = mirror.writer.clone().lock_owned().await;
-            let (session, _alive) = Session::new(remote, client.clone());
+            let (session, _alive) = Session::new(remote, link.clone());
             let mirror = mirror.clone();
             let session = Arc::new(session);
             let own = session.clone();
@@ -317,9 +317,9 @@ impl Git {
     ) -> Result<String, GitError> {
         Reference::Branch(first.branch.clone()).validate()?;
         let mirror = self.mirror(remote);
-        let client = mirror.client(remote)?;
+        let link = mirror.links.to(remote)?;
         let writer = mirror.writer.clone().lock_owned().await;
-        let (session, _alive) = Session::new(remote, client);
+        let (session, _alive) = Session::new(remote, link);
         blocking(move || {
             let _writer = writer;
             first::push(&mirror, &Arc::new(session), &first)

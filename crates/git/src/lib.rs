@@ -23,6 +23,7 @@ mod history;
 mod http;
 mod index;
 pub mod keys;
+mod link;
 mod listing;
 mod lsrefs;
 mod mirror;

@@ -1,17 +1,17 @@
 //! Listing refs of a remote: one question with prefixes in protocol version 2, or the whole list
 //! of an older server. libgit2 itself only speaks the older protocol.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use bytes::Bytes;
 
 use crate::error::GitError;
 use crate::http;
+use crate::link::Link;
 use crate::listing::{self, Listing, Reader, Step};
-use crate::pktline::{FLUSH, Packet};
+use crate::pktline::Packet;
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
-use crate::ssh;
+use crate::ssh::{self, Channel, Pool};
 use crate::wire::{Source, Wire};
 
 /// The program or service that lists refs.
@@ -19,18 +19,17 @@ pub(crate) const UPLOAD_PACK: &str = "git-upload-pack";
 
 /// Lists the refs with one of the prefixes; all of them if there are none.
 ///
-/// `client` is for http(s) remotes. `speaks_v2` remembers that the server knows version 2, which
-/// saves one of two requests over HTTP.
+/// `speaks_v2` remembers that the server knows version 2, which saves one of two requests over HTTP.
 pub(crate) async fn list(
     remote: &Remote,
-    client: Option<&reqwest::Client>,
+    link: &Link,
     speaks_v2: &AtomicBool,
     prefixes: &[String],
 ) -> Result<Listing, GitError> {
     let listing = async {
-        match client {
-            Some(client) => over_http(remote, client, speaks_v2, prefixes).await,
-            None => over_ssh(remote, prefixes).await,
+        match link {
+            Link::Http(client) => over_http(remote, client, speaks_v2, prefixes).await,
+            Link::Ssh(pool) => over_ssh(remote, pool, prefixes).await,
         }
     };
     tokio::time::timeout(remote.timeout, listing)
@@ -38,24 +37,22 @@ pub(crate) async fn list(
         .unwrap_or_else(|_| Err(crate::session::unfinished(remote)))
 }
 
-async fn over_ssh(remote: &Remote, prefixes: &[String]) -> Result<Listing, GitError> {
-    let channel = ssh::run(remote, UPLOAD_PACK, true).await?;
+async fn over_ssh(
+    remote: &Remote,
+    pool: &Arc<Pool>,
+    prefixes: &[String],
+) -> Result<Listing, GitError> {
+    let channel = ssh::run(remote, pool, UPLOAD_PACK, true).await?;
     let mut wire = Wire::new(remote, Purpose::Read, Source::Ssh(channel));
     let mut reader = Reader::new(prefixes);
     let result = exchange(remote, &mut wire, &mut reader, prefixes).await;
-    if let Some(channel) = wire.channel() {
-        if result.is_ok() {
-            // Says goodbye: the server would report a hang-up otherwise.
-            channel.send(Bytes::from_static(FLUSH)).await.ok();
-            channel.finish().await;
-        } else {
-            let said = String::from_utf8_lossy(&channel.take_stderr()).into_owned();
-            if let Some(meaning) = said::meaning(remote, Purpose::Read, &said) {
-                return Err(meaning);
-            }
-        }
+    if let Err(error) = result {
+        let said = wire.channel().map(Channel::take_stderr).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        return Err(said::meaning(remote, Purpose::Read, &said).unwrap_or(error));
     }
-    result.map(|()| reader.into_listing())
+    wire.leave().await;
+    Ok(reader.into_listing())
 }
 
 async fn exchange(

@@ -16,7 +16,7 @@ use git2::{Oid, Repository, RepositoryInitOptions};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::GitError;
-use crate::http;
+use crate::link::Links;
 use crate::remote::Remote;
 
 /// Trees whose `.sourceignore` patterns are remembered per mirror: a few refs and their last
@@ -97,8 +97,8 @@ pub(crate) struct Mirror {
     pub(crate) writer: Arc<tokio::sync::Mutex<()>>,
     /// A reader found an object missing.
     damaged: AtomicBool,
-    /// The client for http(s) and what it was made from.
-    client: Mutex<Option<([u8; 32], reqwest::Client)>>,
+    /// How its remote is reached.
+    pub(crate) links: Links,
     /// The server knows protocol version 2.
     pub(crate) speaks_v2: AtomicBool,
     /// Patterns found in trees.
@@ -111,27 +111,10 @@ impl Mirror {
             path,
             writer: Arc::default(),
             damaged: AtomicBool::new(false),
-            client: Mutex::default(),
+            links: Links::default(),
             speaks_v2: AtomicBool::new(false),
             ignores: Mutex::default(),
         }
-    }
-
-    /// The HTTP client for a remote of this mirror; none for ssh.
-    pub(crate) fn client(&self, remote: &Remote) -> Result<Option<reqwest::Client>, GitError> {
-        if remote.url.is_ssh() {
-            return Ok(None);
-        }
-        let key = http::client_key(remote);
-        let mut cached = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made_from, client)) = &*cached
-            && *made_from == key
-        {
-            return Ok(Some(client.clone()));
-        }
-        let client = http::client(remote)?;
-        *cached = Some((key, client.clone()));
-        Ok(Some(client))
     }
 
     /// Opens the mirror for reading.

@@ -8,8 +8,9 @@ use git2::Oid;
 
 use crate::error::GitError;
 use crate::http;
+use crate::link::Link;
 use crate::listing::{Reader, Step};
-use crate::pktline::{FLUSH, Packet};
+use crate::pktline::Packet;
 use crate::receive::{self, Event, PUSH_OPTIONS, REPORT_STATUS, Report, SIDE_BAND, Update};
 use crate::said::{self, Purpose};
 use crate::session::Session;
@@ -37,12 +38,12 @@ impl<'a> ReceivePack<'a> {
         let remote = &session.remote;
         // The steps inside have their own limits.
         let (source, base) = session.block_on(async {
-            Ok(match &session.http {
-                None => {
-                    let channel = ssh::run(remote, RECEIVE_PACK, false).await?;
+            Ok(match &session.link {
+                Link::Ssh(pool) => {
+                    let channel = ssh::run(remote, pool, RECEIVE_PACK, false).await?;
                     (Source::Ssh(channel), String::new())
                 }
-                Some(client) => {
+                Link::Http(client) => {
                     let (response, base) =
                         http::info_refs(client, remote, RECEIVE_PACK, false).await?;
                     (Source::Http(response), base)
@@ -91,16 +92,14 @@ impl<'a> ReceivePack<'a> {
         self.greeting.offers(PUSH_OPTIONS)
     }
 
-    /// Changes nothing, and says goodbye: the server would report a hang-up otherwise.
-    pub(crate) fn leave(mut self) {
-        if let Some(channel) = self.wire.channel() {
-            let goodbye = async {
-                channel.send(Bytes::from_static(FLUSH)).await?;
-                channel.finish().await;
-                Ok(())
-            };
-            self.session.block_on(goodbye).ok();
-        }
+    /// Changes nothing, and says goodbye.
+    pub(crate) fn leave(self) {
+        let wire = self.wire;
+        let goodbye = async {
+            wire.leave().await;
+            Ok(())
+        };
+        self.session.block_on(goodbye).ok();
     }
 
     /// Sends commands, options and the pack. Returns what the server says about each ref.
@@ -113,13 +112,20 @@ impl<'a> ReceivePack<'a> {
         let mut message = receive::request(updates, options, |name| self.greeting.offers(name));
         message.extend_from_slice(pack);
         let result = self.write(message).and_then(|()| self.report());
-        result.map_err(|error| self.explain(error))
+        let report = result.map_err(|error| self.explain(error))?;
+        let wire = self.wire;
+        let end = async {
+            wire.end_of_answer().await;
+            Ok(())
+        };
+        self.session.block_on(end).ok();
+        Ok(report)
     }
 
     fn write(&mut self, message: Vec<u8>) -> Result<(), GitError> {
         let session = self.session;
         let remote = &session.remote;
-        if let Some(client) = &session.http {
+        if let Link::Http(client) = &session.link {
             let response = session.block_on(http::rpc(
                 client,
                 remote,

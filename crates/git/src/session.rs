@@ -14,15 +14,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::GitError;
+use crate::link::Link;
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
 
 /// Shared by the steps of one operation, and by the transports of its libgit2 calls.
 pub(crate) struct Session {
     pub(crate) remote: Remote,
-    /// For http(s) remotes.
-    pub(crate) http: Option<reqwest::Client>,
-    pub(crate) runtime: Handle,
+    pub(crate) link: Link,
+    runtime: Handle,
     deadline: Instant,
     /// Its sender is held by the caller's future: when that is dropped, the session ends.
     caller: watch::Receiver<()>,
@@ -40,11 +40,11 @@ struct Notes {
 impl Session {
     /// A session that ends after `remote.timeout` or when the sender is dropped. Call within a
     /// tokio runtime.
-    pub(crate) fn new(remote: &Remote, http: Option<reqwest::Client>) -> (Self, watch::Sender<()>) {
+    pub(crate) fn new(remote: &Remote, link: Link) -> (Self, watch::Sender<()>) {
         let (sender, caller) = watch::channel(());
         let session = Self {
             remote: remote.clone(),
-            http,
+            link,
             runtime: Handle::current(),
             deadline: Instant::now() + remote.timeout,
             caller,
@@ -89,6 +89,11 @@ impl Session {
         } else {
             None
         }
+    }
+
+    /// Whether nothing has failed so far, and there is time left.
+    pub(crate) fn is_well(&self) -> bool {
+        self.notes().failure.is_none() && self.overdue().is_none()
     }
 
     /// Keeps the first failure: what follows is a consequence of it.

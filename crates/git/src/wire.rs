@@ -6,7 +6,7 @@ use reqwest::Response;
 use crate::error::GitError;
 use crate::http;
 use crate::listing::Step;
-use crate::pktline::{Decoder, Packet};
+use crate::pktline::{Decoder, FLUSH, Packet};
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
 use crate::ssh::Channel;
@@ -45,6 +45,22 @@ impl<'a> Wire<'a> {
         match &mut self.source {
             Source::Ssh(channel) => Some(channel),
             Source::Http(_) => None,
+        }
+    }
+
+    /// Ends the conversation where the server waits for more: it would report a hang-up otherwise.
+    pub(crate) async fn leave(self) {
+        if let Source::Ssh(mut channel) = self.source
+            && channel.send(Bytes::from_static(FLUSH)).await.is_ok()
+        {
+            channel.release().await;
+        }
+    }
+
+    /// Ends the conversation where the server has said all.
+    pub(crate) async fn end_of_answer(self) {
+        if let Source::Ssh(channel) = self.source {
+            channel.release().await;
         }
     }
 

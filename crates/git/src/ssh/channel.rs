@@ -1,13 +1,14 @@
 //! The byte streams of a git command on a server: standard input, output and error.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::client::{Handle, Msg};
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect};
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
-use super::hostkey::Guard;
+use super::pool::{Connection, Pool, Terms};
 use crate::error::GitError;
 use crate::said::LIMIT;
 
@@ -15,30 +16,56 @@ use crate::said::LIMIT;
 /// words on standard error come after.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// A running command.
+/// A running command. Dropping it hangs up, unless it was [`Channel::release`]d.
 pub(crate) struct Channel {
     read: ChannelReadHalf,
     write: ChannelWriteHalf<Msg>,
-    /// Dropped last, through [`Drop`].
-    session: Option<Handle<Guard>>,
-    runtime: tokio::runtime::Handle,
+    connection: Connection,
+    home: (Arc<Pool>, Terms),
     received: VecDeque<Bytes>,
     stderr: Vec<u8>,
     ended: bool,
 }
 
 impl Channel {
-    pub(super) fn new(session: Handle<Guard>, channel: russh::Channel<Msg>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        channel: russh::Channel<Msg>,
+        home: (Arc<Pool>, Terms),
+    ) -> Self {
         let (read, write) = channel.split();
         Self {
             read,
             write,
-            session: Some(session),
-            runtime: tokio::runtime::Handle::current(),
+            connection,
+            home,
             received: VecDeque::new(),
             stderr: Vec::new(),
             ended: false,
         }
+    }
+
+    /// Waits until the server says that the command runs; false when it does not.
+    pub(super) async fn has_begun(&mut self) -> bool {
+        loop {
+            match self.read.wait().await {
+                Some(ChannelMsg::Success) => return true,
+                message => self.take(message),
+            }
+            if self.ended {
+                return false;
+            }
+        }
+    }
+
+    /// Leaves the connection to the next command: this one has ended, or was told goodbye.
+    pub(crate) async fn release(self) {
+        if !self.ended {
+            self.write.eof().await.ok();
+            self.write.close().await.ok();
+        }
+        let (pool, terms) = self.home;
+        pool.keep(terms, self.connection);
     }
 
     /// The next piece of standard output; none at its end.
@@ -91,12 +118,6 @@ impl Channel {
         })
     }
 
-    /// Closes standard input.
-    pub(crate) async fn finish(&self) {
-        // A server that is gone needs no end of input.
-        self.write.eof().await.ok();
-    }
-
     /// What came on standard error since the last call, up to a limit.
     pub(crate) fn take_stderr(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.stderr)
@@ -132,19 +153,5 @@ impl Channel {
         };
         // Their absence is not an error.
         tokio::time::timeout(LAST_WORDS, rest).await.ok();
-    }
-}
-
-impl Drop for Channel {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            // libgit2 drops this on a thread without a runtime.
-            self.runtime.spawn(async move {
-                session
-                    .disconnect(Disconnect::ByApplication, "", "")
-                    .await
-                    .ok();
-            });
-        }
     }
 }

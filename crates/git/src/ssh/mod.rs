@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 mod channel;
 pub(crate) mod hostkey;
+mod pool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,39 +14,66 @@ use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg};
 
 pub(crate) use channel::Channel;
 use hostkey::Guard;
+pub(crate) use pool::Pool;
+use pool::{Connection, Terms};
 
 use crate::auth::{AuthError, Identity, Method, Ssh};
 use crate::dial::{dial, plain};
 use crate::error::GitError;
 use crate::remote::Remote;
 
-/// Runs `git-upload-pack` or `git-receive-pack` on the server. `version_2` asks for protocol
-/// version 2; servers that do not accept environment variables ignore it.
+/// How long a connection that was kept may take to begin a command. One that does not is dead, and
+/// a new one is made.
+const REVIVAL: Duration = Duration::from_secs(2);
+
+/// Runs `git-upload-pack` or `git-receive-pack` on the server, over a connection that the pool has
+/// or a new one. `version_2` asks for protocol version 2; servers that do not accept environment
+/// variables ignore it.
 pub(crate) async fn run(
     remote: &Remote,
+    pool: &Arc<Pool>,
     program: &str,
     version_2: bool,
 ) -> Result<Channel, GitError> {
     let Method::Ssh(ssh) = &*remote.auth.method else {
         return Err(AuthError::NoSecret.into());
     };
-    let mut session = connect(remote, ssh).await?;
-    authenticate(&mut session, remote, ssh).await?;
-    let failed = |error: russh::Error| broken(remote, &error);
-    let channel = session.channel_open_session().await.map_err(failed)?;
-    if version_2 {
-        channel
-            .set_env(false, "GIT_PROTOCOL", "version=2")
-            .await
-            .map_err(failed)?;
-    }
     // In single quotes for the server's shell, as git itself does it.
     let path = remote.url.server_path().replace('\'', "'\\''");
-    channel
-        .exec(true, format!("{program} '{path}'"))
+    let command = format!("{program} '{path}'");
+    let terms = Terms::of(remote);
+    let home = (pool.clone(), terms);
+    if let Some(kept) = pool.take(terms) {
+        let begun = async {
+            let mut channel = begin(kept, home.clone(), &command, version_2).await.ok()?;
+            channel.has_begun().await.then_some(channel)
+        };
+        let begun = tokio::time::timeout(REVIVAL, begun).await.ok().flatten();
+        pool.note(begun.is_some());
+        if let Some(channel) = begun {
+            return Ok(channel);
+        }
+    }
+    let mut handle = connect(remote, ssh).await?;
+    authenticate(&mut handle, remote, ssh).await?;
+    let connection = Connection::new(handle);
+    begin(connection, home, &command, version_2)
         .await
-        .map_err(failed)?;
-    Ok(Channel::new(session, channel))
+        .map_err(|error| broken(remote, &error))
+}
+
+async fn begin(
+    connection: Connection,
+    home: (Arc<Pool>, Terms),
+    command: &str,
+    version_2: bool,
+) -> Result<Channel, russh::Error> {
+    let channel = connection.open().await?;
+    if version_2 {
+        channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+    }
+    channel.exec(true, command).await?;
+    Ok(Channel::new(connection, channel, home))
 }
 
 /// The parts of a configuration that all connections share. Reads have their own limits;

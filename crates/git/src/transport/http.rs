@@ -9,6 +9,7 @@ use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use super::{is_listing, report};
 use crate::error::GitError;
 use crate::http;
+use crate::link::Link;
 use crate::lsrefs::UPLOAD_PACK;
 use crate::session::Session;
 
@@ -64,7 +65,9 @@ impl Stream {
     fn request(&mut self) -> Result<reqwest::Response, GitError> {
         let session = &self.session;
         let remote = &session.remote;
-        let client = session.http.as_ref().ok_or(GitError::Cancelled)?;
+        let Link::Http(client) = &session.link else {
+            return Err(GitError::Internal("this is no http remote".to_owned()));
+        };
         let lock = || self.base.lock().unwrap_or_else(PoisonError::into_inner);
         if self.listing {
             let (response, base) =

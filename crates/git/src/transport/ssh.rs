@@ -7,6 +7,7 @@ use bytes::{Buf as _, Bytes};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 
 use super::{is_listing, report};
+use crate::link::Link;
 use crate::lsrefs::UPLOAD_PACK;
 use crate::session::Session;
 use crate::ssh::{self, Channel};
@@ -29,13 +30,16 @@ impl SmartSubtransport for Ssh {
     ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         is_listing(service)?;
         let session = self.session.clone();
+        let Link::Ssh(pool) = &session.link else {
+            return Err(git2::Error::from_str("this is no ssh remote"));
+        };
         // The steps inside have their own limits.
         let channel = session
-            .block_on(ssh::run(&session.remote, UPLOAD_PACK, false))
+            .block_on(ssh::run(&session.remote, pool, UPLOAD_PACK, false))
             .map_err(|error| git2::Error::from_str(&report(&session, error).to_string()))?;
         Ok(Box::new(Stream {
             session,
-            channel,
+            channel: Some(channel),
             rest: Bytes::new(),
         }))
     }
@@ -47,7 +51,8 @@ impl SmartSubtransport for Ssh {
 
 struct Stream {
     session: Arc<Session>,
-    channel: Channel,
+    /// Until it is released.
+    channel: Option<Channel>,
     /// Received, but not read yet.
     rest: Bytes,
 }
@@ -55,7 +60,8 @@ struct Stream {
 impl Stream {
     /// Notes what the server wrote to standard error; whether it was anything.
     fn hear(&mut self) -> bool {
-        let said = self.channel.take_stderr();
+        let said = self.channel.as_mut().map(Channel::take_stderr);
+        let said = said.unwrap_or_default();
         self.session.hear(&said);
         !said.is_empty()
     }
@@ -64,9 +70,15 @@ impl Stream {
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.rest.is_empty() {
-            let next = self
-                .session
-                .block_on(async { Ok(self.channel.next().await) });
+            let Self {
+                session, channel, ..
+            } = self;
+            let next = session.block_on(async {
+                Ok(match channel {
+                    Some(channel) => channel.next().await,
+                    None => None,
+                })
+            });
             match next.map_err(|error| report(&self.session, error))? {
                 Some(bytes) => self.rest = bytes,
                 None => {
@@ -85,7 +97,10 @@ impl Read for Stream {
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let data = Bytes::copy_from_slice(bytes);
-        match self.session.block_on(self.channel.send(data)) {
+        let Some(channel) = &mut self.channel else {
+            return Ok(0);
+        };
+        match self.session.block_on(channel.send(data)) {
             Ok(()) => Ok(bytes.len()),
             // The server's last words explain more than "closed".
             Err(error) if self.hear() => Err(io::Error::other(error.to_string())),
@@ -101,5 +116,15 @@ impl Write for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.hear();
+        // By now libgit2 has said goodbye, or has received all.
+        if let Some(channel) = self.channel.take()
+            && self.session.is_well()
+        {
+            let release = async {
+                channel.release().await;
+                Ok(())
+            };
+            self.session.block_on(release).ok();
+        }
     }
 }

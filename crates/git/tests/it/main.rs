@@ -14,6 +14,7 @@ mod openpgp;
 mod proxy;
 mod push;
 mod refs;
+mod reuse;
 mod sendpack;
 mod ssh;
 mod support;

@@ -151,6 +151,19 @@ impl Sshd {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// The programs that were run, in order.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.dir.path().join("commands")).unwrap_or_default();
+        text.lines()
+            .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// How often somebody logged in.
+    pub(crate) fn logins(&self) -> usize {
+        self.log().matches("Accepted publickey").count()
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -188,6 +201,7 @@ fn wrapper(dir: &Path, bare: &Path) -> PathBuf {
         &script,
         format!(
             "#!/bin/sh\n\
+             echo \"$SSH_ORIGINAL_COMMAND\" >>'{commands}'\n\
              case \"$SSH_ORIGINAL_COMMAND\" in\n\
              \"git-upload-pack '/org/app.git'\") exec git-upload-pack {bare} ;;\n\
              \"git-receive-pack '/org/app.git'\")\n\
@@ -196,7 +210,8 @@ fn wrapper(dir: &Path, bare: &Path) -> PathBuf {
                exit 1 ;;\n\
              *) echo 'ERROR: Repository not found.' >&2; exit 1 ;;\n\
              esac\n",
-            bare = bare.display()
+            bare = bare.display(),
+            commands = dir.join("commands").display()
         ),
     )
     .unwrap();
