@@ -130,6 +130,8 @@ pub struct Context {
     pub triggers: Triggers,
     /// What was fetched, by GitRepository.
     pub sources: Shared<Arc<Source>>,
+    /// Since when its mirror has what this process pushed, by GitRepository that has yet to look.
+    pub pushed: Shared<Instant>,
     /// Artifacts that are to be rebuilt after the start.
     pub unserved: Unserved,
     /// Tags after exclusion, by ImageRepository.
@@ -215,6 +217,7 @@ impl Context {
             stores,
             triggers,
             sources: Shared::default(),
+            pushed: Shared::default(),
             unserved: Unserved::default(),
             tags: TagStore::new(tags),
             scans: Scans::default(),

@@ -1,6 +1,7 @@
 //! Bringing one ref into a mirror. Blocking: everything here runs on a thread for that.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use git2::{
     AutotagOption, Direction, FetchOptions, Oid, Remote as GitRemote, RemoteCallbacks, Repository,
@@ -62,6 +63,7 @@ fn attempt(
     reference: &Reference,
 ) -> Result<Commit, GitError> {
     let repository = mirror.open_or_create()?;
+    let asked = Instant::now();
     let picked = match reference.pinned().filter(|pinned| has(&repository, pinned)) {
         Some(present) => present,
         None => with_session(session, || download(&repository, session, reference))?,
@@ -71,6 +73,9 @@ fn attempt(
     repository
         .reference(&local_ref(&picked.refname), picked.object, true, "fetch")
         .map_err(explain)?;
+    if reference.pinned().is_none() {
+        mirror.saw(&picked.refname, asked);
+    }
     if let Err(error) = compact(&repository) {
         // The fetch itself is good.
         tracing::warn!(url = %session.remote.url, %error, "mirror cannot be compacted");
@@ -89,6 +94,40 @@ pub(crate) fn load(mirror: &Mirror, mut picked: Picked) -> Option<Commit> {
     has(&repository, &picked)
         .then(|| describe(&repository, &picked).ok())
         .flatten()
+}
+
+/// The tip of a branch as the mirror has it, and when it was known to be the remote's.
+pub(crate) fn known(mirror: &Mirror, reference: &Reference) -> Option<(Commit, Option<Instant>)> {
+    let Reference::Branch(label) = reference else {
+        return None;
+    };
+    let refname = reference.refname()?;
+    // First, since the copy may become newer in between.
+    let seen = mirror.seen(&refname);
+    let repository = mirror.open_quietly()?;
+    let copy = repository.find_reference(&local_ref(&refname)).ok()?;
+    let tip = copy.target()?;
+    let picked = Picked {
+        object: tip,
+        commit: tip,
+        refname,
+        label: label.clone(),
+    };
+    let commit = describe(&repository, &picked).ok()?;
+    Some((commit, seen))
+}
+
+/// Notes that the remote has what the mirror has, if it is so.
+pub(crate) fn confirm(mirror: &Mirror, picked: &Picked, since: Instant) {
+    let Some(repository) = mirror.open_quietly() else {
+        return;
+    };
+    if repository
+        .find_reference(&local_ref(&picked.refname))
+        .is_ok_and(|copy| copy.target() == Some(picked.object))
+    {
+        mirror.saw(&picked.refname, since);
+    }
 }
 
 /// Short name of a tag and what its ref points to; none for other refs.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use git2::Oid;
 
 use crate::commit::{self, Author, CommitContent};
+use crate::deliver::{self, Sent};
 use crate::destination::{self, Change};
 use crate::error::GitError;
 use crate::mirror::Mirror;
 use crate::pack;
-use crate::push::{self, Sent};
+use crate::push;
 use crate::session::Session;
 use crate::signing::SigningKey;
 
@@ -62,7 +63,7 @@ pub(crate) fn push(
         id,
         destinations: &destinations,
     };
-    match push::send(&repository, session, (&first.branch, &[]), &change, &pack)? {
+    match deliver::send(&repository, session, (&first.branch, &[]), &change, &pack)? {
         Sent::Done => Ok(id.to_string()),
         Sent::Overtaken | Sent::Undecided => Err(GitError::Conflict {
             branch: first.branch.clone(),

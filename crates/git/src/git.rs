@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::spawn_blocking;
 
 use crate::archive::{self, Archive};
@@ -17,19 +16,13 @@ use crate::filter::Filter;
 use crate::first::{self, FirstCommit};
 use crate::lsrefs;
 use crate::mirror::{Mirror, Salt};
-use crate::push::{self, Push, Pushed};
 use crate::reference::{Head, Reference};
 use crate::remote::Remote;
 use crate::session::Session;
 use crate::transport;
 use crate::tree::Snapshot;
+use crate::turn::Queues;
 use crate::verify::{self, TrustedKeys, VerifyError, VerifyMode};
-
-/// How often a push is tried when others push in between.
-const PUSH_ATTEMPTS: usize = 5;
-
-/// Mean pause before the second attempt; it doubles with each further one.
-const PUSH_PAUSE: Duration = Duration::from_millis(100);
 
 /// Repositories and their mirrors on disk. Cheap to clone; all clones share the mirrors.
 #[derive(Clone)]
@@ -41,8 +34,7 @@ struct Inner {
     cache: PathBuf,
     salt: Salt,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
-    /// One pusher at a time per repository and branch, whatever its credentials.
-    queues: Mutex<HashMap<String, Weak<AsyncMutex<()>>>>,
+    queues: Queues,
 }
 
 impl std::fmt::Debug for Git {
@@ -73,7 +65,7 @@ impl Git {
             cache: cache_dir,
             salt,
             mirrors: Mutex::default(),
-            queues: Mutex::default(),
+            queues: Queues::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -96,14 +88,19 @@ impl Git {
         let list = async |prefixes: &[String]| {
             lsrefs::list(remote, &link, &mirror.speaks_v2, prefixes).await
         };
+        let asked = Instant::now();
         let listing = list(&reference.prefixes()).await?;
-        match reference.pick(&listing, &url) {
+        let picked = match reference.pick(&listing, &url) {
             // Without HEAD the short listing cannot tell an empty repository from a wrong name.
-            Err(_) if listing.find("HEAD").is_none() => reference
-                .pick(&list(&[]).await?, &url)
-                .map(|picked| picked.head()),
-            picked => picked.map(|picked| picked.head()),
-        }
+            Err(_) if listing.find("HEAD").is_none() => reference.pick(&list(&[]).await?, &url)?,
+            picked => picked?,
+        };
+        let head = picked.head();
+        blocking(move || {
+            fetch::confirm(&mirror, &picked, asked);
+            Ok(head)
+        })
+        .await
     }
 
     /// Brings a reference into the mirror: only what is missing, and only its newest commit where
@@ -124,6 +121,21 @@ impl Git {
             fetch::fetch(&mirror, &Arc::new(session), &reference)
         })
         .await
+    }
+
+    /// The tip of a branch, if this process saw it at the server at `since` or later, or pushed it.
+    /// None says that the server has to be asked.
+    pub async fn known(
+        &self,
+        remote: &Remote,
+        reference: &Reference,
+        since: Instant,
+    ) -> Option<Commit> {
+        let mirror = self.mirror(remote);
+        let reference = reference.clone();
+        let known = blocking(move || Ok(fetch::known(&mirror, &reference)));
+        let (commit, seen) = known.await.ok().flatten()?;
+        (seen >= Some(since)).then_some(commit)
     }
 
     /// The commit that a former process fetched, from the mirror alone: `revision` in Flux's form
@@ -264,48 +276,6 @@ impl Git {
         .await
     }
 
-    /// Fetches the base, lets the edit change files, commits and pushes. When others push in
-    /// between, all of it is done again on what they pushed, a few times. Pushes of this process
-    /// to one branch wait for each other.
-    ///
-    /// # Errors
-    /// When fetch or push fail, the server refuses, or the edit fails. Nothing is left on disk.
-    pub async fn commit_and_push(&self, remote: &Remote, push: Push) -> Result<Pushed, GitError> {
-        push.base.validate()?;
-        Reference::Branch(push.branch.clone()).validate()?;
-        let mirror = self.mirror(remote);
-        let link = mirror.links.to(remote)?;
-        let queue = self.queue(remote, &push.branch);
-        let _turn = queue.lock().await;
-        let (mut push, mut waited) = (push, Duration::ZERO);
-        for number in 0..PUSH_ATTEMPTS {
-            if number > 0 {
-                tokio::time::sleep(pause(number)).await;
-            }
-            let writer = mirror.writer.clone().lock_owned().await;
-            let (session, _alive) = Session::new(remote, link.clone());
-            let mirror = mirror.clone();
-            let session = Arc::new(session);
-            let own = session.clone();
-            let (pushed, again) = blocking(move || {
-                let _writer = writer;
-                let pushed = push::attempt(&mirror, &own, &mut push)?;
-                Ok((pushed, push))
-            })
-            .await?;
-            waited += session.waited();
-            if let Some(pushed) = pushed {
-                return Ok(Pushed { waited, ..pushed });
-            }
-            push = again;
-        }
-        Err(GitError::Conflict {
-            branch: push.branch,
-            url: remote.url.to_string(),
-            attempts: PUSH_ATTEMPTS,
-        })
-    }
-
     /// Makes the first commit of an empty repository and pushes it; the id of the commit.
     ///
     /// # Errors
@@ -367,7 +337,11 @@ impl Git {
         blocking(move || read(&Snapshot::open(&mirror, &remote, &commit)?)).await
     }
 
-    fn mirror(&self, remote: &Remote) -> Arc<Mirror> {
+    pub(crate) fn queues(&self) -> &Queues {
+        &self.inner.queues
+    }
+
+    pub(crate) fn mirror(&self, remote: &Remote) -> Arc<Mirror> {
         self.mirror_named(&self.inner.salt.name(remote))
     }
 
@@ -386,26 +360,10 @@ impl Git {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn queue(&self, remote: &Remote, branch: &str) -> Arc<AsyncMutex<()>> {
-        let key = format!("{}\0{branch}", remote.url.without_user());
-        let mut queues = self
-            .inner
-            .queues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(&key).and_then(Weak::upgrade) {
-            return queue;
-        }
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        let queue = Arc::default();
-        queues.insert(key, Arc::downgrade(&queue));
-        queue
-    }
 }
 
 /// Runs libgit2 and file work on a thread for that.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
 ) -> Result<T, GitError> {
     spawn_blocking(work).await.unwrap_or_else(|error| {
@@ -415,15 +373,4 @@ async fn blocking<T: Send + 'static>(
             GitError::Cancelled
         })
     })
-}
-
-/// A pause between half and one and a half of the mean, so that two who collided do not collide
-/// again. The clock's nanoseconds are random enough for that.
-fn pause(attempt: usize) -> Duration {
-    let mean = PUSH_PAUSE * 2_u32.saturating_pow(u32::try_from(attempt).unwrap_or(1) - 1);
-    let noise = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .subsec_nanos();
-    mean.mul_f64(0.5 + f64::from(noise % 1_000_000) / 1e6)
 }

@@ -4,12 +4,14 @@
 //! the remote could collide on disk (`a` deleted, `a/b` created). It is a cache: whatever is
 //! wrong with it, it is deleted and fetched again.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use flux_lang::gitignore::IgnoreList;
 use git2::{Oid, Repository, RepositoryInitOptions};
@@ -103,6 +105,8 @@ pub(crate) struct Mirror {
     pub(crate) speaks_v2: AtomicBool,
     /// Patterns found in trees.
     ignores: Mutex<Vec<(Oid, IgnoreList)>>,
+    /// When a ref of the remote was last known to be what its copy is here.
+    seen: Mutex<HashMap<String, Instant>>,
 }
 
 impl Mirror {
@@ -114,6 +118,7 @@ impl Mirror {
             links: Links::default(),
             speaks_v2: AtomicBool::new(false),
             ignores: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -122,8 +127,11 @@ impl Mirror {
         Repository::open_bare(&self.path).map_err(|error| self.damage(remote, &error))
     }
 
-    /// Opens the mirror for reading, if there is one.
+    /// Opens the mirror for reading, if there is one that is not known to be damaged.
     pub(crate) fn open_quietly(&self) -> Option<Repository> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return None;
+        }
         Repository::open_bare(&self.path).ok()
     }
 
@@ -151,6 +159,7 @@ impl Mirror {
 
     /// Deletes the mirror. Call with the writer lock held.
     pub(crate) fn wipe(&self) -> Result<(), GitError> {
+        self.seen_refs().clear();
         match fs::remove_dir_all(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(GitError::storage("cannot delete", &self.path, error))
@@ -170,6 +179,20 @@ impl Mirror {
             url: remote.url.to_string(),
             problem: crate::said::tidy(error.message()),
         }
+    }
+
+    /// Notes that a ref of the remote was at some time from `since` on what its copy is now.
+    pub(crate) fn saw(&self, refname: &str, since: Instant) {
+        self.seen_refs().insert(refname.to_owned(), since);
+    }
+
+    /// When a ref was last known to be what its copy is, or later.
+    pub(crate) fn seen(&self, refname: &str) -> Option<Instant> {
+        self.seen_refs().get(refname).copied()
+    }
+
+    fn seen_refs(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The patterns of a tree, made only once.

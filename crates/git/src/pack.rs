@@ -36,10 +36,7 @@ fn insert_new(
     }
     pack.insert_object(new.id(), None)?;
     for entry in new {
-        let before = old.and_then(|old| {
-            old.iter()
-                .find(|before| before.name_bytes() == entry.name_bytes())
-        });
+        let before = old.and_then(|old| old.get_name_bytes(entry.name_bytes()));
         if before
             .as_ref()
             .is_some_and(|before| before.id() == entry.id())

@@ -97,34 +97,45 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn steps(&mut self) -> Result<Verdict, Verdict> {
+        let started = Instant::now();
         let plan = plan::Plan::of(self.object, self.context).await?;
         let policies = policies::of(self.object, self.context).await?;
         let handled = self.object.annotations().get(names::REQUESTED_AT);
         let asked = handled.is_some() && handled != self.status.last_handled_reconcile_at.as_ref();
-        let judged = Arc::new(Judged {
-            scope: plan.scope.clone(),
-            policies: policies.clone(),
-        });
         let key = Key::of(self.object);
-        if !asked && self.observes(&policies) && self.is_current(&plan).await? {
-            if self.context.judged.get(&key).as_ref() == Some(&judged) {
-                return Ok(up_to_date());
-            }
-        } else {
-            self.status.last_automation_run_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
+        let judge = |policies: &policies::Policies| {
+            Arc::new(Judged {
+                scope: plan.scope.clone(),
+                policies: policies.clone(),
+            })
+        };
+        let is_known =
+            !asked && self.observes(&policies) && self.is_current(&plan, started).await?;
+        if is_known && self.context.judged.get(&key).as_ref() == Some(&judge(&policies)) {
+            return Ok(up_to_date());
         }
+        if !is_known {
+            self.status.last_automation_run_time = Some(now());
+        }
+        let turn = self.context.git.turn(&plan.remote, &plan.branch).await;
+        // What was selected while others had their turn goes along.
+        let policies = policies::of(self.object, self.context).await?;
         let generation = self.object.metadata.generation.unwrap_or_default();
-        let started = Instant::now();
-        let updated = update::run(&plan, &policies, self.object, self.context).await;
+        let turn = (turn, started);
+        let (updated, took) = {
+            let begun = Instant::now();
+            let updated = update::run(&plan, &policies, self.object, turn, self.context).await;
+            (updated, begun.elapsed())
+        };
         markers::set(&mut self.status.conditions, &updated.problems, generation);
         let pushed = updated.result?;
-        self.context.judged.set(&key, judged);
+        self.context.judged.set(&key, judge(&policies));
         self.status.observed_policies = policies.observed();
         self.status.observed_source_revision = Some(pushed.base.revision.clone());
         if let Some(commit) = &pushed.commit {
-            let (took, waited) = (started.elapsed().as_millis(), pushed.waited.as_millis());
+            let (took, waited) = (took.as_millis(), pushed.waited.as_millis());
             tracing::info!(
-                object = %Key::of(self.object),
+                object = %key,
                 commit,
                 milliseconds = took,
                 waiting = waited,
@@ -143,13 +154,18 @@ impl Run<'_> {
         })
     }
 
-    /// Whether the last run saw the commit that is there now. Asks the server, which is not needed
-    /// where the edit is to be made anyway.
-    async fn is_current(&self, plan: &plan::Plan) -> Result<bool, Verdict> {
+    /// Whether the last run saw the commit that is there now. Asks the server, unless somebody has
+    /// since this run began; not needed where the edit is to be made anyway.
+    async fn is_current(&self, plan: &plan::Plan, started: Instant) -> Result<bool, Verdict> {
         let git = &self.context.git;
-        let head = git.resolve(&plan.remote, &plan.base).await;
-        let head = head.map_err(source::failed)?;
-        Ok(self.status.observed_source_revision.as_ref() == Some(&head.revision))
+        let revision = match git.known(&plan.remote, &plan.base, started).await {
+            Some(commit) => commit.revision,
+            None => {
+                let head = git.resolve(&plan.remote, &plan.base).await;
+                head.map_err(source::failed)?.revision
+            }
+        };
+        Ok(self.status.observed_source_revision.as_ref() == Some(&revision))
     }
 
     fn note_push(&mut self, commit: &str, pushed: &Pushed, plan: &plan::Plan) {
@@ -166,14 +182,18 @@ impl Run<'_> {
             ),
         ));
         self.status.last_push_commit = Some(commit.to_owned());
-        self.status.last_push_time = Some(Time(k8s_openapi::jiff::Timestamp::now()));
+        self.status.last_push_time = Some(now());
         if plan.base_branch() == Some(&pushed.branch) {
             // What was pushed is what the next run finds: it has nothing to do then.
             self.status.observed_source_revision =
                 Some(format!("{}@sha1:{}", pushed.branch, commit));
         }
-        wake_sources(plan, self.context);
+        wake_sources(plan, pushed.since, self.context);
     }
+}
+
+fn now() -> Time {
+    Time(k8s_openapi::jiff::Timestamp::now())
 }
 
 fn up_to_date() -> Verdict {
@@ -183,11 +203,16 @@ fn up_to_date() -> Verdict {
     }
 }
 
-/// Wakes every GitRepository that reads the repository that was pushed to.
-fn wake_sources(plan: &plan::Plan, context: &Context) {
+/// Wakes every GitRepository that reads the repository that was pushed to, and says from when on the
+/// mirror is as new as the server.
+fn wake_sources(plan: &plan::Plan, since: Option<Instant>, context: &Context) {
     for object in context.stores.git_repositories.state() {
         if same_repository(&object, &plan.source) {
-            context.triggers.git_repositories.wake(&Key::of(&*object));
+            let key = Key::of(&*object);
+            if let Some(since) = since {
+                context.pushed.set(&key, since);
+            }
+            context.triggers.git_repositories.wake(&key);
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use flux_api::ImageUpdateAutomation;
 use flux_api::names::reason;
-use flux_git::{BoxError, CommitContent, Files, Index, Push, Pushed};
+use flux_git::{BoxError, CommitContent, Files, Index, Push, Pushed, Turn};
 use flux_image::marker::Problem;
 use flux_image::message;
 use flux_image::update::{self, Content, Scope};
@@ -27,11 +28,12 @@ pub struct Updated {
     pub result: Result<Pushed, Verdict>,
 }
 
-/// Fetches the base, applies all markers, commits and pushes.
+/// Applies all markers to the base as it was at `since` or later, commits and pushes.
 pub async fn run(
     plan: &Plan,
     policies: &Policies,
     object: &ImageUpdateAutomation,
+    (turn, since): (Turn, Instant),
     context: &Context,
 ) -> Updated {
     let problems: Arc<Mutex<Vec<Problem>>> = Arc::default();
@@ -54,9 +56,10 @@ pub async fn run(
         author: plan.author.clone(),
         signing: plan.signing.clone(),
         options: plan.options.clone(),
+        since: Some(since),
         edit: Box::new(move |files| editor.edit(files)),
     };
-    let pushed = context.git.commit_and_push(&plan.remote, push).await;
+    let pushed = turn.commit_and_push(push).await;
     let problems = std::mem::take(&mut *problems.lock().unwrap_or_else(PoisonError::into_inner));
     let result = pushed.map_err(|error| {
         if error.kind() == flux_git::ErrorKind::Edit {

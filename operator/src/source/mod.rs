@@ -144,6 +144,7 @@ impl Controlled for GitRepository {
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {
         let key = Key::of(self);
         context.sources.remove(&key);
+        context.pushed.remove(&key);
         context.unserved.served(&key);
         match artifact::remove_all(&key, context).await {
             Ok(()) => Finalized::Done,

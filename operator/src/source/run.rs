@@ -1,11 +1,13 @@
 //! The steps of a run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, GitRepositoryStatus, conditions};
 use flux_git::{Commit, Filter, Reference, Remote};
 use flux_lang::gitignore::IgnoreList;
+use kube::ResourceExt;
 
 use super::verify::Check;
 use super::{Mirrored, Source, artifact, failed, reference, remote, wake_readers};
@@ -13,6 +15,9 @@ use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
 use crate::events::Event;
 use crate::key::Key;
+
+/// How long a push is news. A run that comes later was held up, and others may have pushed since.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// One run over one object.
 pub(super) struct Run<'a> {
@@ -37,13 +42,17 @@ impl Run<'_> {
         };
         self.mention_default_branch();
         self.serve_restored().await?;
-        if let Some(commit) = self.unchanged(&remote, &reference).await? {
+        let pushed = self.pushed(&remote, &reference).await;
+        if let Some(commit) = self.unchanged(&remote, &reference, pushed.as_ref()).await? {
             // Keys may have been taken back since.
             self.verify(&remote, &commit, check.as_ref()).await?;
             return Ok(stored(&commit.revision));
         }
         let git = &self.context.git;
-        let commit = git.fetch(&remote, &reference).await.map_err(failed)?;
+        let commit = match pushed {
+            Some(commit) => commit,
+            None => git.fetch(&remote, &reference).await.map_err(failed)?,
+        };
         self.verify(&remote, &commit, check.as_ref()).await?;
         let mirrored = mirrored(self.object, remote, commit, self.context).await?;
         self.store(&mirrored).await?;
@@ -59,12 +68,26 @@ impl Run<'_> {
         Ok(stored(source.revision()))
     }
 
+    /// The commit that this process has just pushed, when it is for that reason that the run was
+    /// made: the server need not be asked what it was told a moment ago.
+    async fn pushed(&self, remote: &Remote, reference: &Reference) -> Option<Commit> {
+        let since = self.context.pushed.remove(&self.key)?;
+        let requested = self.object.annotations().get(names::REQUESTED_AT);
+        let asked =
+            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
+        if asked || since.elapsed() > MOMENT {
+            return None;
+        }
+        self.context.git.known(remote, reference, since).await
+    }
+
     /// The commit, when the remote still shows the one that is stored: one short question, no
-    /// fetch, no write.
+    /// fetch, no write. `pushed` is the answer, if it is known.
     async fn unchanged(
         &self,
         remote: &Remote,
         reference: &Reference,
+        pushed: Option<&Commit>,
     ) -> Result<Option<Commit>, Verdict> {
         let known = self.context.sources.get(&self.key);
         let Some(source) = known.as_deref().and_then(Source::mirrored) else {
@@ -74,9 +97,15 @@ impl Run<'_> {
         if !same || !artifact::exists(&self.status, self.context).await {
             return Ok(None);
         }
-        let git = &self.context.git;
-        let head = git.resolve(remote, reference).await.map_err(failed)?;
-        let same = head.id == source.commit.id && head.revision == source.commit.revision;
+        let (id, revision) = match pushed {
+            Some(commit) => (commit.id.clone(), commit.revision.clone()),
+            None => {
+                let head = self.context.git.resolve(remote, reference).await;
+                let head = head.map_err(failed)?;
+                (head.id, head.revision)
+            }
+        };
+        let same = id == source.commit.id && revision == source.commit.revision;
         Ok(same.then(|| source.commit.clone()))
     }
 

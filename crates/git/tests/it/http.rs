@@ -68,6 +68,7 @@ async fn resolves_fetches_and_pushes() {
         },
         signing: None,
         options: Vec::new(),
+        since: None,
         edit: Box::new(|_| {
             let edits = vec![("new.txt".to_owned(), "new\n".into())];
             Ok(Some(CommitContent {

@@ -26,6 +26,7 @@ pub(crate) fn push(branch: &str, edit: Edit) -> Push {
         },
         signing: None,
         options: Vec::new(),
+        since: None,
         edit,
     }
 }
@@ -253,6 +254,7 @@ async fn files_are_looked_into_once() {
         let (index, found) = (index.clone(), Arc::new(Mutex::new(Vec::new())));
         let seen = found.clone();
         let edit: Edit = Box::new(move |files| {
+            seen.lock().unwrap().clear();
             for file in files.find(&index)?.iter() {
                 assert_eq!(files.read(file)?.len(), *file.value);
                 seen.lock()
@@ -328,6 +330,32 @@ async fn a_branch_of_its_own_and_a_refspec() {
     let second = go().await.unwrap();
     assert_eq!(repo.rev("auto^"), main);
     assert_eq!(repo.rev("auto"), second);
+}
+
+#[tokio::test]
+async fn a_branch_that_is_merged_and_removed_meanwhile_does_not_come_back() {
+    let repo = Arc::new(Repo::new());
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Write)]) else {
+        return;
+    };
+    let (remote, client) = (server.remote(&key), Client::new());
+    let git = &client.git;
+    let first = git.commit_and_push(&remote, push("auto", append("x: 1")));
+    let branch = first.await.unwrap().commit.unwrap();
+    let (merged, mut inner, mut is_first) = (repo.clone(), append("x: 1"), true);
+    let edit: Edit = Box::new(move |files| {
+        if std::mem::take(&mut is_first) {
+            merged.git(&["fetch", "-q", "../bare", "auto"]);
+            merged.git(&["push", "-q", "../bare", "FETCH_HEAD:main", ":auto"]);
+        }
+        inner(files)
+    });
+    let pushed = git.commit_and_push(&remote, push("auto", edit)).await;
+    assert_eq!(pushed.unwrap().commit, None);
+    assert_eq!(repo.rev("main"), branch);
+    let heads = run("git", &["branch", "--list"], &repo.bare());
+    assert_eq!(heads, "* main");
 }
 
 #[tokio::test]

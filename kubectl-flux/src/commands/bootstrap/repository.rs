@@ -152,6 +152,7 @@ impl Repository {
             refspec: None,
             author: self.author.clone(),
             signing: self.signing.clone(),
+            since: None,
             options: Vec::new(),
             edit: Box::new(edit),
         };
