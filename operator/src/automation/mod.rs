@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
-use flux_git::Pushed;
+use flux_git::{GitError, Pushed, Reference};
 use flux_image::update::Scope;
 use kube::ResourceExt;
 
@@ -111,7 +111,10 @@ impl Run<'_> {
         };
         let is_known =
             !asked && self.observes(&policies) && self.is_current(&plan, started).await?;
-        if is_known && self.context.judged.get(&key).as_ref() == Some(&judge(&policies)) {
+        if is_known
+            && self.context.judged.get(&key).as_ref() == Some(&judge(&policies))
+            && self.has_branch(&plan).await?
+        {
             return Ok(up_to_date());
         }
         if !is_known {
@@ -168,6 +171,20 @@ impl Run<'_> {
         Ok(self.status.observed_source_revision.as_ref() == Some(&revision))
     }
 
+    /// Whether the branch of its own is there, if the automation has one: as in Flux, one that
+    /// somebody deletes comes back as long as there is something to update.
+    async fn has_branch(&self, plan: &plan::Plan) -> Result<bool, Verdict> {
+        if plan.base_branch() == Some(&plan.branch) {
+            return Ok(true);
+        }
+        let branch = Reference::Branch(plan.branch.clone());
+        match self.context.git.resolve(&plan.remote, &branch).await {
+            Ok(_) => Ok(true),
+            Err(GitError::RefNotFound { .. }) => Ok(false),
+            Err(error) => Err(source::failed(error)),
+        }
+    }
+
     fn note_push(&mut self, commit: &str, pushed: &Pushed, plan: &plan::Plan) {
         let short: String = commit.chars().take(7).collect();
         let refspec = match &plan.refspec {
@@ -183,6 +200,7 @@ impl Run<'_> {
         ));
         self.status.last_push_commit = Some(commit.to_owned());
         self.status.last_push_time = Some(now());
+        self.status.last_automation_run_time = Some(now());
         if plan.base_branch() == Some(&pushed.branch) {
             // What was pushed is what the next run finds: it has nothing to do then.
             self.status.observed_source_revision =

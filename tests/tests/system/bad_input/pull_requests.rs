@@ -104,3 +104,25 @@ async fn a_branch_of_its_own_follows_the_base() {
     proposed(&repository, "1.3.0").await;
     scene.ready::<ImageUpdateAutomation>(APP).await;
 }
+
+#[tokio::test]
+async fn a_branch_that_is_deleted_unmerged_comes_back_at_the_interval() {
+    let scene = Scene::start("deleted").await;
+    let repository = writable(&scene).await;
+    let marked = marked(&scene.namespace, APP, "1.0.0");
+    repository.commit(&[("app.yaml", Some(&marked))]);
+    scene.ssh_source(APP, &repository).await;
+    image(&scene, APP, &["1.0.0", "1.1.0"]).await;
+    scene.ready::<ImagePolicy>(APP).await;
+    automation_with(&scene, APP, "./", json!({"branch": BRANCH})).await;
+    scene
+        .patch::<ImageUpdateAutomation>(APP, json!({"spec": {"interval": "1s"}}))
+        .await;
+    proposed(&repository, "1.1.0").await;
+    scene.ready::<ImageUpdateAutomation>(APP).await;
+    let delete = format!(":{BRANCH}");
+    let push = ["push", "--quiet", "origin", &delete];
+    repository.copy.git(&push).unwrap();
+    proposed(&repository, "1.1.0").await;
+    scene.ready::<ImageUpdateAutomation>(APP).await;
+}
