@@ -16,6 +16,8 @@ pub enum Referent {
     Secret(Key),
     /// A ConfigMap.
     ConfigMap(Key),
+    /// A ServiceAccount, for the pull secrets that it lends.
+    ServiceAccount(Key),
 }
 
 /// Kind and name of an object that refers to something.

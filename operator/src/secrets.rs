@@ -1,5 +1,5 @@
-//! Wakes objects when a Secret or ConfigMap that they refer to changes, so that mended credentials
-//! heal, and changed variables arrive, at once instead of at the next interval.
+//! Wakes objects when a Secret, ConfigMap or ServiceAccount that they refer to changes, so that mended
+//! credentials heal, and changed variables arrive, at once instead of at the next interval.
 //!
 //! Only metadata is watched: no content is held here.
 
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use flux_api::{GitRepository, ImageRepository, ImageUpdateAutomation, Kustomization};
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Resource, ResourceExt};
 use kube_runtime::watcher::{self, Event};
@@ -26,6 +26,7 @@ pub async fn run(context: Arc<Context>) {
     futures::join!(
         follow::<Secret>(&context, Referent::Secret),
         follow::<ConfigMap>(&context, Referent::ConfigMap),
+        follow::<ServiceAccount>(&context, Referent::ServiceAccount),
     );
 }
 
@@ -62,7 +63,7 @@ where
     }
 }
 
-/// Wakes those who refer to a Secret or ConfigMap.
+/// Wakes those who refer to what has changed.
 fn wake(context: &Context, changed: Referent) {
     let mut referrers = context.references.to(&changed);
     referrers.extend(context.pull_secrets.to(&changed));

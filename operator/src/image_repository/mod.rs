@@ -9,6 +9,7 @@ use flux_lang::goregex::GoRegex;
 use flux_registry::{Reference, Tags};
 use kube::ResourceExt;
 
+use crate::args::Args;
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
 use crate::controllers::ControllerName;
@@ -16,6 +17,7 @@ use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::image_policy;
 use crate::key::Key;
+use crate::references::Referent;
 use crate::status::common_fields;
 
 pub mod login;
@@ -48,6 +50,17 @@ impl Controlled for ImageRepository {
         .flatten()
         .map(|r| r.name.as_str())
         .collect()
+    }
+
+    fn references(&self, _args: &Args) -> Vec<Referent> {
+        let namespace = self.namespace().unwrap_or_default();
+        let key = |name: &str| Key::new(&namespace, name);
+        let account = self.spec.service_account_name.as_deref();
+        let secrets = self.secrets().into_iter();
+        secrets
+            .map(|name| Referent::Secret(key(name)))
+            .chain(account.map(|name| Referent::ServiceAccount(key(name))))
+            .collect()
     }
 
     async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {

@@ -116,3 +116,29 @@ async fn changed_pull_secrets_wake_the_scan() {
             .await;
     }
 }
+
+#[tokio::test]
+async fn a_changed_list_of_pull_secrets_wakes_the_scan() {
+    let scene = Scene::start("lent").await;
+    let registry = scene.env.registry().unwrap();
+    let path = format!("{}/{APP}", scene.namespace);
+    registry.push_tags(&path, &["1.0.0"]).await.unwrap();
+    scene.secret("broken", &[(".dockerconfigjson", "{")]).await;
+    let lend = async |secrets: Value| {
+        let fields = json!({"imagePullSecrets": secrets});
+        scene.fields::<ServiceAccount>("puller", fields).await;
+    };
+    lend(json!([])).await;
+    let image = registry.image(&path);
+    let spec = json!({"image": image, "interval": "1h", "serviceAccountName": "puller"});
+    scene.apply::<ImageRepository>(APP, spec).await;
+    scene.ready::<ImageRepository>(APP).await;
+    // An hour would go by otherwise.
+    lend(json!([{"name": "broken"}])).await;
+    let words = ["broken\"", "Docker configuration"];
+    scene
+        .says::<ImageRepository>(APP, "False", "AuthenticationFailed", &words)
+        .await;
+    lend(json!([])).await;
+    scene.ready::<ImageRepository>(APP).await;
+}
