@@ -10,7 +10,8 @@ use flux_registry::{Client, ClientOptions, Reference, RegistryError, Tags};
 
 use crate::key::Key;
 
-/// How long a scan waits before it begins, so that whoever asks at the same time shares it.
+/// How long a scan for several waits before it begins, so that whoever asks at the same time shares
+/// it.
 const COMPANY: Duration = Duration::from_millis(10);
 
 /// How long a client is kept that nobody uses.
@@ -108,7 +109,10 @@ impl Scans {
             let others = Vec::new();
             return answer.map(|tags| Scan { tags, others });
         }
-        tokio::time::sleep(COMPANY).await;
+        let is_shared = lock(&entry.users).len() > 1;
+        if is_shared {
+            tokio::time::sleep(COMPANY).await;
+        }
         let began = Instant::now();
         let scanned = match self.client(options) {
             Ok(client) => client.tags(reference).await,
