@@ -131,6 +131,9 @@ fn override_server(config: &mut Config, global: &Global) -> Result<(), ClusterEr
     }
     if let Some(text) = &global.request_timeout {
         config.read_timeout = request_timeout(text)?;
+        // The way to the server is part of the request.
+        let connect = [config.connect_timeout, config.read_timeout];
+        config.connect_timeout = connect.into_iter().flatten().min();
     }
     Ok(())
 }
@@ -235,7 +238,7 @@ mod tests {
             server: Some("10.0.0.1:6443".into()),
             tls_server_name: Some("kubernetes".into()),
             insecure_skip_tls_verify: true,
-            request_timeout: Some("30s".into()),
+            request_timeout: Some("3s".into()),
             ..Global::default()
         };
         let mut config = config();
@@ -243,7 +246,8 @@ mod tests {
         assert_eq!(config.cluster_url.to_string(), "https://10.0.0.1:6443/");
         assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
         assert!(config.accept_invalid_certs);
-        assert_eq!(config.read_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(config.read_timeout, Some(Duration::from_secs(3)));
+        assert_eq!(config.connect_timeout, Some(Duration::from_secs(3)));
     }
 
     #[test]
