@@ -8,6 +8,7 @@ use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::Query;
+use super::format::Format;
 use super::rows::{self, Style};
 use crate::cluster;
 use crate::context::Context;
@@ -38,6 +39,10 @@ pub(super) async fn run(
     let mut printer = Printer {
         kind,
         style,
+        format: query
+            .format
+            .as_ref()
+            .filter(|format| !Format::is_table(Some(format))),
         with_headers: query.with_headers,
         widths: Vec::new(),
     };
@@ -77,17 +82,22 @@ pub(super) async fn run(
     Ok(())
 }
 
-struct Printer {
+struct Printer<'a> {
     kind: Kind,
     style: Style,
+    /// A form that is not a table of ours.
+    format: Option<&'a Format>,
     with_headers: bool,
     widths: Vec<usize>,
 }
 
-impl Printer {
+impl Printer<'_> {
     fn print(&mut self, objects: &[(&str, DynamicObject)]) -> Result<(), Error> {
         if objects.is_empty() {
             return Ok(());
+        }
+        if let Some(format) = self.format {
+            return self.print_as(format, objects);
         }
         let headers = rows::headers(self.kind, self.style);
         let mut table = Table::new(std::iter::once("Event").chain(headers)).for_output();
@@ -99,5 +109,21 @@ impl Printer {
         let text = table.render_aligned(self.with_headers, &mut self.widths);
         self.with_headers = false;
         output::data(&text)
+    }
+
+    /// Each object by itself, as kubectl does: what reads them gets one after the other.
+    fn print_as(
+        &mut self,
+        format: &Format,
+        objects: &[(&str, DynamicObject)],
+    ) -> Result<(), Error> {
+        for (_, object) in objects {
+            let found = vec![(self.kind, vec![object.clone()])];
+            let text = format.render(found, true, self.with_headers)?;
+            self.with_headers = false;
+            let start = if *format == Format::Yaml { "---\n" } else { "" };
+            output::data(&format!("{start}{text}"))?;
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Lists.
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
 use super::{POLICIES, Place};
 
 #[tokio::test]
@@ -88,6 +90,25 @@ spec: {interval: 1h, sourceRef: {kind: GitRepository, name: code}}
             "imageupdateautomation/all"
         ]
     );
+
+    let chosen = ["all", "--field-selector=metadata.name=one", "--show-labels"];
+    let chosen = get(&chosen).await;
+    let (headers, rows) = chosen.split_once('\n').unwrap();
+    assert!(headers.trim_end().ends_with("LABELS"), "{chosen}");
+    assert!(rows.starts_with("imagepolicy/one\t"), "{chosen}");
+    assert!(rows.ends_with("\tteam=web\t\n"), "{chosen}");
+    assert_eq!(rows.lines().count(), 1, "{chosen}");
+
+    // A watch tells each object by itself, in whatever form.
+    let mut child = place
+        .plugin(&["get", "image", "policy", "one", "--watch", "-o", "yaml"])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "---");
+    let second = lines.next_line().await.unwrap().unwrap();
+    assert_eq!(second, "apiVersion: image.toolkit.fluxcd.io/v1");
+    child.kill().await.unwrap();
 
     let absent = place.flux(&["get", "ks/absent", "imgpol/one"]).await;
     assert!(absent.stdout.contains("imagepolicy/one"), "{absent}");
