@@ -16,11 +16,10 @@ use crate::{
     },
 };
 
-const NAMES: [&str; 3] = [
-    "flux-sync-operator",
-    "flux-admission-webhook",
-    "kubectl-flux",
-];
+/// What runs in the cluster, and its profile.
+const SERVERS: ([&str; 2], &str) = (["flux-sync-operator", "flux-admission-webhook"], "dist");
+/// What runs on people's machines, and its profile.
+const PLUGIN: ([&str; 1], &str) = (["kubectl-flux"], "dist-plugin");
 
 /// Paths of all programs that are published, for one platform.
 #[derive(Clone, Debug)]
@@ -36,23 +35,24 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Those in the folder `ready`, or built with the profile `dist`. kustomize is looked for
+    /// Those in the folder `ready`, or built with the profiles of releases. kustomize is looked for
     /// there, too, and otherwise built from the module that pins it.
     ///
     /// # Errors
     /// When one is missing, or does not compile.
     pub fn find_or_build(ready: Option<&Path>) -> Result<Self> {
-        let folder = match ready {
-            Some(folder) => folder.to_owned(),
-            None => build()?,
+        let (servers, folder) = match ready {
+            Some(folder) => (folder.to_owned(), folder.to_owned()),
+            None => (build(SERVERS.0, SERVERS.1)?, build(PLUGIN.0, PLUGIN.1)?),
         };
-        let program = |name: &str| {
+        let program = |folder: &Path, name: &str| {
             let path = folder.join(name);
             ensure!(path.exists(), "there is no {}", path.display());
             Ok(path)
         };
-        let [operator, webhook, plugin] = NAMES.map(program);
-        let kustomize = program(Program::Kustomize.name()).or_else(|_| {
+        let [operator, webhook] = SERVERS.0.map(|name| program(&servers, name));
+        let [plugin] = PLUGIN.0.map(|name| program(&folder, name));
+        let kustomize = program(&servers, Program::Kustomize.name()).or_else(|_| {
             // Not the one in PATH: a release holds the version that the tests ran with.
             let programs = Search::built_only().require(&[Program::Kustomize])?;
             programs.path(Program::Kustomize).cloned()
@@ -97,14 +97,16 @@ fn machine(path: &Path) -> Result<Machine> {
     Ok(linkage.machine)
 }
 
-/// Builds with the profile of releases; the folder with the programs. All three in one call, also
-/// when only one has changed: the features of dependencies are those of the selection.
-fn build() -> Result<PathBuf> {
-    let step = Step::start("building operator, webhook and plugin as they are published");
+/// Builds programs with a profile; the folder with them. Those of a profile in one call, also when
+/// only one has changed: the features of dependencies are those of the selection.
+fn build<const N: usize>(names: [&str; N], profile: &str) -> Result<PathBuf> {
+    let what = names.join(" and ");
+    let step = Step::start(format!("building {what} as published"));
     let status = cargo()
         .current_dir(super::root())
-        .args(["build", "--profile=dist", "--locked"])
-        .args(NAMES.map(|name| format!("--package={name}")))
+        .args(["build", "--locked"])
+        .arg(format!("--profile={profile}"))
+        .args(names.map(|name| format!("--package={name}")))
         .status()
         .context("cannot run cargo")?;
     ensure!(status.success(), "the product does not compile");
@@ -115,5 +117,5 @@ fn build() -> Result<PathBuf> {
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").exists())
         .context("this program is not in cargo's target folder")?;
-    Ok(target.join("dist"))
+    Ok(target.join(profile))
 }

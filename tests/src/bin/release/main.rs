@@ -36,7 +36,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Ready {
-    /// Folder with ready programs, instead of building them with the profile `dist`
+    /// Folder with ready programs, instead of building them with the profiles `dist` and `dist-plugin`
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
 }
