@@ -81,6 +81,16 @@ pub(crate) struct Ssh {
     pub(crate) trust: [u8; 32],
 }
 
+impl Ssh {
+    fn new(identity: Identity, known_hosts: &str) -> Result<Self, AuthError> {
+        Ok(Self {
+            identity,
+            known_hosts: KnownHosts::parse(known_hosts).map_err(AuthError::KnownHosts)?,
+            trust: Sha256::digest(known_hosts.as_bytes()).into(),
+        })
+    }
+}
+
 /// What proves over ssh who we are.
 pub(crate) enum Identity {
     Key(Arc<PrivateKey>),
@@ -146,12 +156,9 @@ impl Auth {
     /// # Errors
     /// If the lines of known_hosts cannot be read.
     pub fn from_agent(socket: PathBuf, known_hosts: &str) -> Result<Self, AuthError> {
-        let method = Method::Ssh(Ssh {
-            identity: Identity::Agent(socket),
-            known_hosts: KnownHosts::parse(known_hosts).map_err(AuthError::KnownHosts)?,
-        });
+        let ssh = Ssh::new(Identity::Agent(socket), known_hosts)?;
         Ok(Self {
-            method: Arc::new(method),
+            method: Arc::new(Method::Ssh(ssh)),
         })
     }
 
@@ -256,11 +263,7 @@ fn ssh(data: &BTreeMap<String, Vec<u8>>) -> Result<Ssh, AuthError> {
     let pass_phrase = text(data, "password");
     let key = keys::decode(&identity, pass_phrase.as_ref().map(|p| p.as_str()))
         .map_err(AuthError::Identity)?;
-    Ok(Ssh {
-        identity: Identity::Key(Arc::new(key)),
-        known_hosts: KnownHosts::parse(&known_hosts).map_err(AuthError::KnownHosts)?,
-        trust: Sha256::digest(known_hosts.as_bytes()).into(),
-    })
+    Ssh::new(Identity::Key(Arc::new(key)), &known_hosts)
 }
 
 fn http(
