@@ -82,6 +82,9 @@ pub(crate) fn run(what: Reconcile, context: &Context) -> Result<(), Error> {
                 Ok(()) => objects.push(object),
             }
         }
+        if objects.is_empty() && failures.is_empty() {
+            output::success("nothing to reconcile: what was chosen is ready or suspended");
+        }
         if with_source {
             let sources = sources_of(&objects, &cluster, &mut failures).await;
             request(
