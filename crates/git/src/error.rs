@@ -266,7 +266,7 @@ pub enum GitError {
     },
 
     /// The host's name has no address.
-    #[error("cannot resolve host {host}: {problem}; check the URL and the cluster's DNS")]
+    #[error("cannot resolve host {host}: {problem}; check the URL, and DNS where this runs")]
     Dns {
         /// Host of the URL or of the proxy.
         host: String,
