@@ -12,7 +12,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::ResourceExt;
 
 use super::install::bundle::{OPERATOR, WEBHOOK};
-use super::install::preflight;
+use super::install::{components, preflight};
 use super::version::{containers, distribution};
 use crate::cluster::Cluster;
 use crate::context::Context;
@@ -29,6 +29,25 @@ pub(crate) struct Args {
     /// Check only what has to be there before an installation
     #[arg(long)]
     pre: bool,
+    /// Controllers that have to be there; several separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "pre"
+    )]
+    components: Vec<String>,
+    /// More controllers that have to be there
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "pre"
+    )]
+    components_extra: Vec<String>,
+    /// Accepted for scripts written for Flux; nothing is asked twice here
+    #[arg(long, value_name = "DURATION", hide = true)]
+    poll_interval: Option<String>,
     /// Check whether today's Flux could take over: name what it would refuse of the cluster's
     /// objects, or of the manifests of the files and folders that are given
     #[arg(long, conflicts_with = "pre")]
@@ -58,7 +77,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         }
         let deployments = cluster.flux_deployments(context.namespace()).await?;
         describe_distribution(&deployments);
-        let controllers = check_controllers(&deployments, context.namespace());
+        let wanted = args.components.iter().chain(&args.components_extra);
+        let controllers = check_controllers(&deployments, context.namespace())
+            & check_components(wanted, &deployments);
         let alone = check_rivals(&cluster, &deployments, context.namespace()).await?;
         let definitions = check_definitions(&cluster).await?;
         let passed = kubernetes && controllers && alone && definitions;
@@ -139,6 +160,44 @@ fn check_controllers(deployments: &[Deployment], namespace: &str) -> bool {
         }
     }
     passed
+}
+
+/// Whether the controllers that were named are there: as Deployments of upstream, or inside of ours.
+fn check_components<'a>(
+    wanted: impl Iterator<Item = &'a String>,
+    deployments: &[Deployment],
+) -> bool {
+    let there = components_of(deployments);
+    let mut passed = true;
+    for name in wanted.filter(|name| !name.is_empty()) {
+        if !there.contains(name) {
+            passed = false;
+            output::failure(format!("{name}: not installed"));
+        }
+    }
+    passed
+}
+
+fn components_of(deployments: &[Deployment]) -> Vec<String> {
+    let mut found = Vec::new();
+    for deployment in deployments {
+        let name = deployment.name_any();
+        let pod = deployment.spec.template.spec.as_ref();
+        let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+        let args = containers
+            .iter()
+            .filter_map(|container| container.args.as_deref());
+        let named = args
+            .flatten()
+            .find_map(|arg| arg.strip_prefix("--controllers="));
+        match named {
+            Some(names) => found.extend(names.split(',').map(str::to_owned)),
+            None if name == OPERATOR => found.extend(components::HERE.map(str::to_owned)),
+            None => {}
+        }
+        found.push(name);
+    }
+    found
 }
 
 /// Our operator and upstream's controllers must not both run, wherever they are. Where the webhook
@@ -287,6 +346,39 @@ mod tests {
             "status": status,
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn components_are_deployments_or_parts_of_ours() {
+        let of = |name: &str, args: &[&str]| -> Deployment {
+            let pod = json!({"containers": [{"name": "x", "args": args}]});
+            serde_json::from_value(json!({
+                "metadata": {"name": name},
+                "spec": {"selector": {}, "template": {"spec": pod}},
+            }))
+            .unwrap()
+        };
+        let all = [of("helm-controller", &[]), of("sync-operator", &["--x"])];
+        for (name, is_there) in [
+            ("helm-controller", true),
+            ("image-reflector-controller", true),
+            ("notification-controller", false),
+        ] {
+            assert_eq!(components_of(&all).contains(&name.to_owned()), is_there);
+        }
+        let some = [of(
+            "sync-operator",
+            &["--controllers=source-controller,kustomize-controller"],
+        )];
+        let found = components_of(&some);
+        assert_eq!(
+            found,
+            ["source-controller", "kustomize-controller", "sync-operator"]
+        );
+        assert!(!check_components(
+            [&"helm-controller".to_owned()].into_iter(),
+            &some
+        ));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Person<'a> {
     pub(super) with_bearer_token: bool,
     pub(super) ca_file: Option<&'a PathBuf>,
     pub(super) allow_insecure_http: bool,
+    /// Kinds of host keys that are accepted; all if none is named.
+    pub(super) host_key_kinds: &'a [String],
 }
 
 impl Person<'_> {
@@ -54,6 +56,7 @@ impl Person<'_> {
                 SshKey::File(keys) => Credentials::ssh(url, &keys, self.password).await?,
                 SshKey::Agent(socket) => {
                     let known_hosts = git_credentials::host_keys(url, self.keys).await?;
+                    let known_hosts = accepted(&known_hosts, self.host_key_kinds)?;
                     let auth = Auth::from_agent(socket, &known_hosts)
                         .map_err(|error| Error::input(error.to_string()))?;
                     return Ok(Remote::new(url.clone(), auth, timeout));
@@ -66,7 +69,11 @@ impl Person<'_> {
             }
             Scheme::Http | Scheme::Https => Credentials::web(&self.login())?,
         };
-        let data: BTreeMap<String, Vec<u8>> = credentials.data();
+        let mut data: BTreeMap<String, Vec<u8>> = credentials.data();
+        if let Some(known_hosts) = &credentials.known_hosts {
+            let known_hosts = accepted(known_hosts, self.host_key_kinds)?;
+            data.insert("known_hosts".to_owned(), known_hosts.into_bytes());
+        }
         let auth = if data.is_empty() {
             Auth::none(url)
         } else {
@@ -103,6 +110,35 @@ enum SshKey {
     Agent(PathBuf),
 }
 
+/// The lines of known_hosts whose keys are of one of the kinds, as flags name them.
+fn accepted(known_hosts: &str, kinds: &[String]) -> Result<String, Error> {
+    let kinds: Vec<&str> = kinds
+        .iter()
+        .filter(|kind| !kind.is_empty())
+        // One key of RSA signs in three ways.
+        .map(|kind| match kind.as_str() {
+            "rsa-sha2-256" | "rsa-sha2-512" => "ssh-rsa",
+            other => other,
+        })
+        .collect();
+    if kinds.is_empty() {
+        return Ok(known_hosts.to_owned());
+    }
+    let has_kind = |line: &&str| {
+        line.split(' ')
+            .nth(1)
+            .is_some_and(|kind| kinds.contains(&kind))
+    };
+    let lines: Vec<&str> = known_hosts.lines().filter(has_kind).collect();
+    if lines.is_empty() {
+        return Err(Error::input(format!(
+            "the server has no host key of the kinds in --ssh-hostkey-algos: {}",
+            kinds.join(", ")
+        )));
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
 /// The agent that ssh would ask.
 fn agent_socket() -> Option<PathBuf> {
     let path = std::env::var_os("SSH_AUTH_SOCK")?;
@@ -124,4 +160,28 @@ fn default_key() -> Result<PathBuf, Error> {
     };
     output::action(format!("using the private key {}", path.display()));
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepted;
+
+    #[test]
+    fn kinds_of_host_keys() {
+        let all = "h ssh-ed25519 AA\nh ecdsa-sha2-nistp256 BB\nh ssh-rsa CC\n";
+        let of = |kinds: &[&str]| {
+            let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+            accepted(all, &kinds).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&[]).unwrap(), all);
+        assert_eq!(of(&["rsa-sha2-512"]).unwrap(), "h ssh-rsa CC\n");
+        assert_eq!(
+            of(&["ssh-ed25519", "ssh-rsa"]).unwrap(),
+            "h ssh-ed25519 AA\nh ssh-rsa CC\n"
+        );
+        assert_eq!(
+            of(&["ssh-dss"]).unwrap_err(),
+            "the server has no host key of the kinds in --ssh-hostkey-algos: ssh-dss"
+        );
+    }
 }

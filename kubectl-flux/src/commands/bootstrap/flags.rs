@@ -36,6 +36,12 @@ pub(super) struct Shared {
     pub(super) secret_name: String,
     #[command(flatten)]
     pub(super) keys: KeyFlags,
+    /// Kinds of host keys to accept of the SSH server, such as ssh-ed25519; several separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(super) ssh_hostkey_algos: Vec<String>,
+    /// Accepted for scripts written for Flux; no file is checked out here
+    #[arg(long, hide = true)]
+    sparse_checkout: bool,
     /// Host, and port, of the SSH server, if it is not that of the URL
     #[arg(long, value_name = "HOST")]
     pub(super) ssh_hostname: Option<String>,

@@ -85,6 +85,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         with_bearer_token: args.with_bearer_token,
         ca_file: shared.ca_file.as_ref(),
         allow_insecure_http: args.allow_insecure_http,
+        host_key_kinds: &shared.ssh_hostkey_algos,
     };
     let provider = ByHand {
         is_silent: args.silent,

@@ -98,6 +98,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         with_bearer_token: false,
         ca_file: shared.ca_file.as_ref(),
         allow_insecure_http: false,
+        host_key_kinds: &shared.ssh_hostkey_algos,
     };
     context.block_on(async {
         output::action(format!("connecting to {}", args.hostname));

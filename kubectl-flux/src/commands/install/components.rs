@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// The controllers that the operator has, by the names of Flux's programs.
-const HERE: [&str; 4] = [
+pub(crate) const HERE: [&str; 4] = [
     "source-controller",
     "kustomize-controller",
     "image-reflector-controller",

@@ -66,6 +66,9 @@ pub(crate) struct Flags {
     /// Replace an installation of Flux: stop its controllers, take over its definitions
     #[arg(long)]
     pub(crate) take_over: bool,
+    /// Accepted for scripts written for Flux
+    #[arg(long, hide = true)]
+    force: bool,
 }
 
 fn replicas(text: &str) -> Result<u32, String> {
@@ -93,6 +96,11 @@ impl Flags {
     /// For values that cannot be carried out.
     pub(crate) fn wanted(&self, namespace: &str, operator: bool) -> Result<Wanted, Error> {
         self.check_version()?;
+        if self.force {
+            output::warning(
+                "--force has no effect: it is --take-over that replaces an installation",
+            );
+        }
         let choice = components::choose(&self.components, &self.components_extra)?;
         let settings = Settings {
             namespace: namespace.to_owned(),
