@@ -136,12 +136,12 @@ impl Stop {
 
 /// The whole tree with pflag's habits; documentation and completion are made from it too.
 pub fn command() -> Tree {
-    let tree = like_pflag(Cli::command());
+    let tree = Cli::command().mut_args(like_pflag_arg);
     let shared: Vec<(char, Arg)> = LETTERS
         .iter()
         .filter_map(|(letter, long)| Some((*letter, find(&tree, long)?.clone())))
         .collect();
-    tree.mut_subcommands(|child| with_letters(child, &shared))
+    tree.mut_subcommands(|child| adapted(child, &shared))
 }
 
 /// kubectl's short forms of flags that all commands have. Flux uses the letters for something else
@@ -153,18 +153,20 @@ fn find<'t>(tree: &'t Tree, long: &str) -> Option<&'t Arg> {
         .find(|arg| arg.get_long() == Some(long))
 }
 
-/// Each command gets flags of its own, which keeps it from inheriting those of its parent.
-fn with_letters(tree: Tree, shared: &[(char, Arg)]) -> Tree {
-    let mut args = Vec::new();
+/// A command with pflag's habits. It gets flags of its own for the letters, which keeps it from
+/// inheriting those of its parent.
+fn adapted(tree: Tree, shared: &[(char, Arg)]) -> Tree {
+    let mut letters = Vec::new();
     for (letter, arg) in shared {
         let is_free = tree.get_arguments().all(|a| a.get_short() != Some(*letter));
-        args.push(match is_free {
+        letters.push(match is_free {
             true => arg.clone().short(*letter),
             false => arg.clone(),
         });
     }
-    tree.args(args)
-        .mut_subcommands(|child| with_letters(child, shared))
+    tree.mut_args(like_pflag_arg)
+        .args(letters)
+        .mut_subcommands(|child| adapted(child, shared))
 }
 
 /// Parses the arguments, the first being the name the program was called by.
@@ -239,10 +241,6 @@ fn called_as(args: &[OsString]) -> String {
         Some(plugin) => format!("kubectl {}", plugin.replace('_', "-")),
         None => name,
     }
-}
-
-fn like_pflag(tree: Tree) -> Tree {
-    tree.mut_args(like_pflag_arg).mut_subcommands(like_pflag)
 }
 
 fn like_pflag_arg(arg: Arg) -> Arg {
