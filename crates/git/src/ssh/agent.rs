@@ -38,11 +38,15 @@ pub(super) async fn authenticate(
         .unwrap_or_else(|_| Err(failed(socket, "does not answer")))?;
     let mut tried = Vec::new();
     for key in keys {
-        for hash in hashes(session, remote, key.algorithm()).await? {
+        let hashes = match hashes(session, remote, key.algorithm()).await {
+            // A server closes the connection after a number of keys that it does not know.
+            Err(_) if !tried.is_empty() => break,
+            hashes => hashes?,
+        };
+        for hash in hashes {
             match sign(session, &mut agent, user, &key, hash).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                // A server closes the connection after a number of keys that it does not know.
                 Err(AgentAuthError::Send(SendError {})) if !tried.is_empty() => {
                     return Err(refused(remote, user, &tried));
                 }

@@ -9,7 +9,7 @@ use flux_git::keys::{self, Algorithm, KeyPair};
 use flux_git::{Auth, GitError, GitUrl, Reference, Remote, agent};
 use tempfile::TempDir;
 
-use crate::support::sshd::{Access, Sshd};
+use crate::support::sshd::{Access, Options, Sshd};
 use crate::support::{Client, Repo, TIMEOUT, run};
 
 struct Agent {
@@ -100,6 +100,21 @@ async fn each_key_is_tried() {
         assert_eq!(found.id, repo.rev("main"));
     }
     assert_eq!(agent::keys(&agent.socket()).await.unwrap().len(), 3);
+
+    // A server that closes the connection before all have been tried.
+    let options = Options {
+        config: Some(|_| "MaxAuthTries 2\n".to_owned()),
+        ..Options::default()
+    };
+    let Some(strict) = Sshd::start_with(&repo, &[(&other, Access::Read)], &options) else {
+        return;
+    };
+    let remote = agent.remote(&strict);
+    let refused = Client::new().git.resolve(&remote, &main).await.unwrap_err();
+    assert!(
+        matches!(refused, GitError::AgentRefused { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
