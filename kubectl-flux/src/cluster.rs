@@ -28,7 +28,7 @@ use tower::util::MapResponseLayer;
 
 pub(crate) use config::context_namespace;
 use errors::check_name;
-pub(crate) use errors::{ClusterError, chain, hint};
+pub(crate) use errors::{ClusterError, chain, hint, together};
 use listed::{Lean, PAGE, pages};
 pub(crate) use object::{ConditionView, View};
 

@@ -37,12 +37,12 @@ pub(crate) enum ClusterError {
         /// Namespaces that have such an object.
         elsewhere: Vec<String>,
     },
-    /// The API server does not serve the kind.
+    /// The API server does not serve the kind, or the kinds.
     #[error(
         "the cluster does not know {0} in version v1; install the resource definitions: \
          kubectl flux install"
     )]
-    UnknownKind(&'static str),
+    UnknownKind(String),
     /// The API server does not accept who we are.
     #[error("the API server does not accept the credentials ({0}); renew those of the kubeconfig")]
     Unauthorized(String),
@@ -100,11 +100,28 @@ impl ClusterError {
     pub(super) fn of(kind: Kind, error: kube::Error, server: &str) -> Self {
         match &error {
             kube::Error::Api(status) if status.code == 404 && !is_missing_object(status) => {
-                Self::UnknownKind(kind.name())
+                Self::UnknownKind(kind.name().to_owned())
             }
             _ => Self::new(error, server),
         }
     }
+}
+
+/// Failures of requests for several kinds, with those of one cause told together.
+pub(crate) fn together(failures: Vec<ClusterError>) -> Vec<ClusterError> {
+    let mut unknown = Vec::new();
+    let mut others: Vec<ClusterError> = Vec::new();
+    for failure in failures {
+        match failure {
+            ClusterError::UnknownKind(kind) => unknown.push(kind),
+            other => others.push(other),
+        }
+    }
+    others.dedup_by_key(|error| error.to_string());
+    if !unknown.is_empty() {
+        others.push(ClusterError::UnknownKind(unknown.join(", ")));
+    }
+    others
 }
 
 /// Whether a 404 is about the object, and not about a resource the server does not serve.
@@ -144,7 +161,7 @@ mod tests {
     use kube::core::Status;
     use serde_json::json;
 
-    use super::ClusterError;
+    use super::{ClusterError, together};
     use crate::kind::Kind;
 
     const SERVER: &str = "https://example.com/";
@@ -167,7 +184,7 @@ mod tests {
             SERVER,
         );
         assert!(
-            matches!(error, ClusterError::UnknownKind("Kustomization")),
+            matches!(error, ClusterError::UnknownKind(ref kind) if kind == "Kustomization"),
             "{error}"
         );
         let error = ClusterError::of(
@@ -209,6 +226,30 @@ mod tests {
         assert_eq!(
             error(&["b", "c"]),
             "Kustomization \"x\" not found in \"a\" namespace (it exists in b, c)"
+        );
+    }
+
+    #[test]
+    fn one_cause_is_told_once() {
+        let unknown = |kind: Kind| ClusterError::UnknownKind(kind.name().to_owned());
+        let refused = || ClusterError::Refused("no".to_owned());
+        let all = [
+            unknown(Kind::GitRepository),
+            refused(),
+            refused(),
+            unknown(Kind::ImagePolicy),
+        ];
+        let told: Vec<String> = together(all.into())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(told.len(), 2);
+        assert_eq!(told[0], "no");
+        assert!(
+            told[1]
+                .starts_with("the cluster does not know GitRepository, ImagePolicy in version v1"),
+            "{}",
+            told[1]
         );
     }
 }

@@ -3,7 +3,7 @@
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::cluster::{Scope, Selection, View};
+use crate::cluster::{Scope, Selection, View, together};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -42,11 +42,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         for (kind, found) in cluster.list_each(&ROWS, scope, Selection::default()).await {
             match found {
                 Ok(objects) => table.push(row(kind, &objects)),
-                Err(error) => failures.push(error.into()),
+                Err(error) => failures.push(error),
             }
         }
         output::data(&table.render(true))?;
-        report(failures)
+        report(together(failures).into_iter().map(Error::from).collect())
     })
 }
 

@@ -5,7 +5,7 @@ use kube::api::DynamicObject;
 
 use super::format::Format;
 use super::{Query, Style, overview, rows};
-use crate::cluster::{Cluster, ClusterError, Scope, hint};
+use crate::cluster::{Cluster, ClusterError, Scope, hint, together};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -190,8 +190,8 @@ fn of_kind(query: &Query<'_>, kind: Kind, objects: &[DynamicObject], style: Styl
 }
 
 /// Reports the failures; what all kinds failed for is said once. The last is for the caller.
-fn report(mut failures: Vec<ClusterError>) -> Result<(), Error> {
-    failures.dedup_by_key(|error| error.to_string());
+fn report(failures: Vec<ClusterError>) -> Result<(), Error> {
+    let mut failures = together(failures);
     let Some(last) = failures.pop() else {
         return Ok(());
     };
