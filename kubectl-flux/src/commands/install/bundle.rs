@@ -5,34 +5,15 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// Files in the order of `manifests/kustomization.yaml`: what others need comes first.
+/// What is in front of the definitions of the kinds.
+const NAMESPACE_FILE: (&str, &str) = (
+    "namespace.yaml",
+    include_str!("../../../../manifests/namespace.yaml"),
+);
+
+/// What comes after the definitions, in the order of `manifests/kustomization.yaml`: what others
+/// need comes first.
 const FILES: &[(&str, &str)] = &[
-    (
-        "namespace.yaml",
-        include_str!("../../../../manifests/namespace.yaml"),
-    ),
-    (
-        "crds/image.toolkit.fluxcd.io_imagepolicies.yaml",
-        include_str!("../../../../manifests/crds/image.toolkit.fluxcd.io_imagepolicies.yaml"),
-    ),
-    (
-        "crds/image.toolkit.fluxcd.io_imagerepositories.yaml",
-        include_str!("../../../../manifests/crds/image.toolkit.fluxcd.io_imagerepositories.yaml"),
-    ),
-    (
-        "crds/image.toolkit.fluxcd.io_imageupdateautomations.yaml",
-        include_str!(
-            "../../../../manifests/crds/image.toolkit.fluxcd.io_imageupdateautomations.yaml"
-        ),
-    ),
-    (
-        "crds/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
-        include_str!("../../../../manifests/crds/kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
-    ),
-    (
-        "crds/source.toolkit.fluxcd.io_gitrepositories.yaml",
-        include_str!("../../../../manifests/crds/source.toolkit.fluxcd.io_gitrepositories.yaml"),
-    ),
     ("rbac.yaml", include_str!("../../../../manifests/rbac.yaml")),
     (
         "policies.yaml",
@@ -100,19 +81,48 @@ pub(crate) struct Settings {
 /// # Errors
 /// Never for the files of a release: a test reads all of them.
 pub(crate) fn objects(settings: &Settings) -> Result<Vec<Value>, Error> {
-    let mut objects = Vec::new();
-    for (name, text) in FILES {
-        let documents =
-            yaml::read(text).map_err(|error| Error::input(format!("manifests/{name}: {error}")))?;
-        for document in documents {
-            let mut object = document.value;
-            if is_wanted(&object, settings) {
-                adapt(&mut object, settings);
-                objects.push(object);
-            }
-        }
+    let mut objects = read(NAMESPACE_FILE)?;
+    // Those of `manifests/crds/` are written from the same types; as texts they would be half of
+    // what is embedded here.
+    for definition in flux_api::crd::all() {
+        let mut definition = json!(definition);
+        shorten_numbers(&mut definition);
+        objects.push(definition);
+    }
+    for file in FILES {
+        objects.extend(read(*file)?);
+    }
+    objects.retain(|object| is_wanted(object, settings));
+    for object in &mut objects {
+        adapt(object, settings);
     }
     Ok(objects)
+}
+
+fn read((name, text): (&str, &str)) -> Result<Vec<Value>, Error> {
+    let documents = yaml::read(text);
+    let documents =
+        documents.map_err(|error| Error::input(format!("manifests/{name}: {error}")))?;
+    Ok(documents
+        .into_iter()
+        .map(|document| document.value)
+        .collect())
+}
+
+/// Writes whole numbers as such: limits of a schema are of a type that has fractions.
+fn shorten_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|_| number.is_f64())
+                && whole.fract() == 0.0
+            {
+                *value = json!(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten_numbers),
+        Value::Object(map) => map.values_mut().for_each(shorten_numbers),
+        _ => {}
+    }
 }
 
 /// Whether an object is of the kind, as manifests name it.

@@ -20,17 +20,18 @@ fn settings() -> Settings {
     }
 }
 
-fn read(name: &str) -> Value {
+/// The objects of a file of `manifests/`.
+fn in_file(name: &str) -> Vec<Value> {
     let path = format!("{}/../manifests/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
-    yaml::read(&text).unwrap().remove(0).value
+    let documents = yaml::read(&text).unwrap();
+    documents.into_iter().map(|found| found.value).collect()
 }
 
 #[test]
-fn the_files_are_those_of_the_kustomization() {
+fn the_objects_are_those_of_the_kustomization() {
     let resources = |name: &str| {
-        let value = read(name);
-        let list = value["resources"].as_array().unwrap().clone();
+        let list = in_file(name)[0]["resources"].as_array().unwrap().clone();
         list.into_iter()
             .map(|v| v.as_str().unwrap().to_owned())
             .collect::<Vec<_>>()
@@ -38,17 +39,29 @@ fn the_files_are_those_of_the_kustomization() {
     let mut expected = Vec::new();
     for name in resources("kustomization.yaml") {
         if name == "crds" {
-            expected.extend(
-                resources("crds/kustomization.yaml")
-                    .iter()
-                    .map(|n| format!("crds/{n}")),
-            );
+            for name in resources("crds/kustomization.yaml") {
+                expected.extend(in_file(&format!("crds/{name}")));
+            }
         } else {
-            expected.push(name);
+            expected.extend(in_file(&name));
         }
     }
-    let names: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, expected);
+    let mut found = objects(&settings()).unwrap();
+    for object in expected.iter_mut().chain(&mut found) {
+        if is(object, "Deployment") {
+            // A release pins its images.
+            let containers = object
+                .pointer_mut("/spec/template/spec/containers")
+                .unwrap();
+            containers[0]["image"].take();
+        }
+    }
+    let name = |object: &Value| format!("{}/{}", object["kind"], object["metadata"]["name"]);
+    let names = |objects: &[Value]| objects.iter().map(name).collect::<Vec<_>>();
+    assert_eq!(names(&found), names(&expected));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(found == expected, "{} is not as in its file", name(found));
+    }
 }
 
 #[test]
