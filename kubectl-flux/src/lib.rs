@@ -16,6 +16,7 @@ mod cluster;
 mod commands;
 mod complete;
 mod context;
+mod disk;
 pub mod docs;
 mod error;
 mod github;

@@ -17,6 +17,7 @@ use flux_rules::{IngressNginx, Release, Settings, Severity};
 
 use crate::cli::values;
 use crate::context::Context;
+use crate::disk;
 use crate::error::Error;
 use crate::output;
 use baseline::Baseline;
@@ -154,9 +155,9 @@ fn fix(
     sources: &BTreeMap<String, PathBuf>,
     surroundings: &Surroundings,
 ) -> Result<(), Error> {
-    let mut changed = 0_usize;
-    for (name, path) in sources {
-        let Some(text) = texts.get_mut(name) else {
+    let mut written = Vec::new();
+    for (name, text) in texts.iter_mut() {
+        let Some(path) = sources.get(name) else {
             continue;
         };
         let mine: Vec<&Located> = findings
@@ -166,14 +167,11 @@ fn fix(
         let Some(fixed) = files::fixed(text, &mine) else {
             continue;
         };
-        std::fs::write(path, &fixed).map_err(|source| Error::File {
-            what: "cannot write the fixed file",
-            path: name.clone(),
-            source,
-        })?;
         *text = fixed;
-        changed += 1;
+        written.push((path.as_path(), text.as_str()));
     }
+    disk::write("cannot write the fixed file", &written)?;
+    let changed = written.len();
     if changed > 0 {
         output::success(format!(
             "fixed {changed} {}",

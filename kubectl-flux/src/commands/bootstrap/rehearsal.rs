@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,6 +9,7 @@ use similar::TextDiff;
 
 use super::files::{self, Layout, Sync};
 use crate::cluster::Cluster;
+use crate::disk;
 use crate::error::Error;
 use crate::output;
 
@@ -38,31 +38,33 @@ impl Files {
         ])
     }
 
-    /// Writes the files below a folder, each as a whole or not at all.
+    /// Writes the files below a folder.
     ///
     /// # Errors
     /// If one cannot be written.
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
-        for (path, text, is_users) in &self.0 {
-            let path = folder.join(path);
-            let shown = path.display().to_string();
+        let paths = self.0.iter().map(|(path, ..)| folder.join(path));
+        let mut written = Vec::new();
+        for (path, (_, text, is_users)) in paths.zip(&self.0) {
             if *is_users && path.exists() {
-                output::success(format!("{shown} is kept as it is"));
+                output::success(format!("{} is kept as it is", path.display()));
                 continue;
             }
-            let unwritable = |source| Error::File {
-                what: "cannot write",
-                path: shown.clone(),
-                source,
-            };
             let parent = path.parent().unwrap_or(folder);
-            fs::create_dir_all(parent).map_err(unwritable)?;
-            let mut new = tempfile::NamedTempFile::new_in(parent).map_err(unwritable)?;
-            new.write_all(text.as_bytes()).map_err(unwritable)?;
-            readable(new.path()).map_err(unwritable)?;
-            new.persist(&path)
-                .map_err(|error| unwritable(error.error))?;
-            output::success(format!("{shown} written"));
+            fs::create_dir_all(parent).map_err(|source| Error::File {
+                what: "cannot write",
+                path: parent.display().to_string(),
+                source,
+            })?;
+            written.push((path, text));
+        }
+        let files: Vec<(&Path, &str)> = written
+            .iter()
+            .map(|(path, text)| (path.as_path(), text.as_str()))
+            .collect();
+        disk::write("cannot write", &files)?;
+        for (path, _) in files {
+            output::success(format!("{} written", path.display()));
         }
         Ok(())
     }
@@ -96,18 +98,6 @@ impl Files {
         }
         Ok(())
     }
-}
-
-/// Temporary files are for their owner alone; these are for whoever reads the repository.
-#[cfg(unix)]
-fn readable(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Lets the API server try what would be installed, and says how it went.

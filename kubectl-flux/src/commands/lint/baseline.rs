@@ -10,6 +10,7 @@ use std::path::Path;
 use flux_rules::files::Located;
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
 use crate::error::Error;
 use crate::output;
 
@@ -86,11 +87,7 @@ pub(super) fn write(path: &Path, findings: &[Located]) -> Result<(), Error> {
     let number = findings.len();
     let text = serde_json::to_string_pretty(&Content { findings })
         .map_err(|error| Error::input(error.to_string()))?;
-    fs::write(path, text + "\n").map_err(|source| Error::File {
-        what: "cannot write the baseline",
-        path: path.display().to_string(),
-        source,
-    })?;
+    disk::write("cannot write the baseline", &[(path, &(text + "\n"))])?;
     output::success(format!("{} holds {number} findings", path.display()));
     Ok(())
 }

@@ -1,17 +1,16 @@
 //! Manifests in files: reading them, planning the edits, writing them back.
 
 use std::fs;
-use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flux_lang::yaml::{self, Places, YamlError};
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 use super::edit::{self, Edit};
 use super::refused::{self, Finding, Mend};
 use super::versions::Release;
+use crate::disk;
 use crate::error::Error;
 
 /// Largest file that is read, in bytes: no manifest is larger than what the API server takes.
@@ -27,37 +26,13 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
-impl File {
-    /// Puts the new text on the disk, beside the file and with its permissions.
-    fn prepare(&self, text: &str) -> std::io::Result<NamedTempFile> {
-        let folder = self.path.parent().filter(|path| *path != Path::new(""));
-        let mut new = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-        new.as_file_mut().write_all(text.as_bytes())?;
-        fs::set_permissions(new.path(), fs::metadata(&self.path)?.permissions())?;
-        // Some file systems find out only now that they are full.
-        new.as_file().sync_all()?;
-        Ok(new)
-    }
-
-    fn unwritable(&self, source: std::io::Error) -> Error {
-        Error::File {
-            what: "cannot write",
-            path: self.shown.clone(),
-            source,
-        }
-    }
-}
-
-/// Writes files anew: each as a whole, and none unless there is room for all.
+/// Writes files anew.
 pub(super) fn replace(changed: &[(&File, String)]) -> Result<(), Error> {
-    let prepare =
-        |(file, text): &(&File, String)| file.prepare(text).map_err(|error| file.unwritable(error));
-    let prepared: Vec<NamedTempFile> = changed.iter().map(prepare).collect::<Result<_, _>>()?;
-    for ((file, _), new) in changed.iter().zip(prepared) {
-        new.persist(&file.path)
-            .map_err(|error| file.unwritable(error.error))?;
-    }
-    Ok(())
+    let files: Vec<(&Path, &str)> = changed
+        .iter()
+        .map(|(file, text)| (file.path.as_path(), text.as_str()))
+        .collect();
+    disk::write("cannot write", &files)
 }
 
 /// The files at a path whose names end in one of the extensions; a file that is named counts

@@ -7,6 +7,7 @@ use flux_image::marker;
 use flux_image::update::Content;
 
 use super::misuse;
+use crate::disk;
 use crate::error::Error;
 
 /// A file that holds markers.
@@ -53,23 +54,15 @@ pub(super) fn read(dir: &Path, path: &str) -> Result<String, Error> {
     fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))
 }
 
-/// Replaces a file in one step; its permissions stay.
-pub(super) fn write(dir: &Path, path: &str, text: &str) -> Result<(), Error> {
-    let file = dir.join(path);
-    let failed =
-        |error: std::io::Error| misuse(format!("cannot write {}: {error}", file.display()));
-    let permissions = fs::metadata(&file).map_err(failed)?.permissions();
-    let mut beside = file.clone().into_os_string();
-    beside.push(".flux-preview");
-    let beside = PathBuf::from(beside);
-    let written = fs::write(&beside, text)
-        .and_then(|()| fs::set_permissions(&beside, permissions))
-        .and_then(|()| fs::rename(&beside, &file));
-    written.map_err(|error| {
-        // What is left of it is of no use to anybody.
-        fs::remove_file(&beside).ok();
-        failed(error)
-    })
+/// Replaces files.
+pub(super) fn write(dir: &Path, files: &[(&str, &str)]) -> Result<(), Error> {
+    let paths: Vec<PathBuf> = files.iter().map(|(path, _)| dir.join(path)).collect();
+    let files: Vec<(&Path, &str)> = paths
+        .iter()
+        .zip(files)
+        .map(|(path, (_, text))| (path.as_path(), *text))
+        .collect();
+    disk::write("cannot write", &files).map_err(|error| misuse(error.to_string()))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {

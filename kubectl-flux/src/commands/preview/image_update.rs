@@ -130,9 +130,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 }
 
 fn write(dir: &Path, changed: &[(&str, String, String)]) -> Result<(), Error> {
-    changed
+    let new: Vec<(&str, &str)> = changed
         .iter()
-        .try_for_each(|(path, new, _)| files::write(dir, path, new))
+        .map(|(path, new, _)| (*path, new.as_str()))
+        .collect();
+    files::write(dir, &new)
 }
 
 /// Reads `NAMESPACE/NAME=IMAGE:TAG[@DIGEST]`.
