@@ -38,7 +38,7 @@ impl Place {
         command
     }
 
-    fn path(&self) -> std::ffi::OsString {
+    pub(super) fn path(&self) -> std::ffi::OsString {
         let variables = self.env.variables().unwrap();
         let path = variables.into_iter().find(|(name, _)| *name == "PATH");
         path.unwrap().1

@@ -2,6 +2,7 @@
 //! controller is done by an operator in `bad_input` and by the tutorial.
 
 mod bad_input;
+mod completion;
 mod diff;
 mod events;
 mod get;
