@@ -170,7 +170,7 @@ async fn the_same_as_kustomize() {
                 .collect::<Vec<_>>()
         };
         match (
-            native::build(&files, directory, &crate::Decryption::Refuse),
+            native::build(&files, directory, None, &crate::Decryption::Refuse),
             expect,
         ) {
             (Ok(Native::Objects(objects)), Expect::Same) => {
@@ -202,6 +202,87 @@ async fn the_same_as_kustomize() {
             (Err(error), _) => panic!("{name}: {error}, kustomize: {reference:?}"),
         }
     }
+}
+
+/// A manifest of each kind that is moved in process, and of some that are not.
+fn kinds() -> Vec<(&'static str, String)> {
+    let kinds = [
+        "v1/ConfigMap",
+        "v1/Secret",
+        "v1/Service",
+        "v1/ServiceAccount",
+        "v1/Pod",
+        "v1/PersistentVolumeClaim",
+        "v1/ReplicationController",
+        "v1/LimitRange",
+        "v1/ResourceQuota",
+        "apps/v1/Deployment",
+        "apps/v1/StatefulSet",
+        "apps/v1/DaemonSet",
+        "apps/v1/ReplicaSet",
+        "autoscaling/v2/HorizontalPodAutoscaler",
+        "autoscaling/v1/HorizontalPodAutoscaler",
+        "batch/v1/Job",
+        "batch/v1/CronJob",
+        "batch/v1beta1/CronJob",
+        "networking.k8s.io/v1/Ingress",
+        "networking.k8s.io/v1/NetworkPolicy",
+        "policy/v1/PodDisruptionBudget",
+        "rbac.authorization.k8s.io/v1/Role",
+        // Left to the program.
+        "v1/Namespace",
+        "v1/PersistentVolume",
+        "rbac.authorization.k8s.io/v1/ClusterRole",
+        "rbac.authorization.k8s.io/v1/RoleBinding",
+        "example.com/v1/Any",
+    ];
+    let place = ["", "  namespace: elsewhere\n"];
+    let each = kinds
+        .iter()
+        .flat_map(|kind| place.map(|place| (*kind, place)));
+    each.map(|(kind, place)| {
+        let (version, name) = kind.rsplit_once('/').unwrap();
+        let text = format!(
+            "== a.yaml\napiVersion: {version}\nkind: {name}\nmetadata:\n  name: a\n{place}"
+        );
+        (kind, text)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_target_namespace_as_kustomize_sets_it() {
+    let Some(options) = options() else { return };
+    let corpus = corpus().into_iter().map(|(name, text, _)| (name, text));
+    let mut here = 0;
+    for namespace in ["prod", "true", "7x"] {
+        let spec = spec(json!({"targetNamespace": namespace}));
+        for (name, text) in corpus.clone().chain(kinds()) {
+            let files = layout(&text);
+            let directory = match files.contains_key("app/kustomization.yaml") {
+                true => "app",
+                false => "",
+            };
+            let refuse = crate::Decryption::Refuse;
+            let built = native::build(&files, directory, Some(namespace), &refuse);
+            if matches!(built, Ok(Native::Program(_))) {
+                continue;
+            }
+            let reference = program::build(&files, directory, &spec, &options, name).await;
+            let values = |objects: Vec<crate::Object>| -> Vec<serde_json::Value> {
+                objects.into_iter().map(|object| object.value).collect()
+            };
+            match built {
+                Ok(Native::Objects(objects)) => {
+                    here += 1;
+                    let reference = reference.unwrap_or_else(|error| panic!("{name}: {error}"));
+                    assert_eq!(values(objects), values(reference), "{name}");
+                }
+                _ => assert!(reference.is_err(), "{name}: kustomize takes it"),
+            }
+        }
+    }
+    assert!(here >= 44, "{here} were built in process");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A directory without a kustomization file, and one whose kustomization file only lists
-//! resources, are built here, without a file being written. Everything else (patches, generators,
-//! the overlays of the Kustomization's spec, …) is left to the `kustomize` program, run on a
+//! resources, are built here, without a file being written, also for a `targetNamespace` of the
+//! Kustomization's spec. Everything else (patches, generators, the spec's other overlays, …) is left to the `kustomize` program, run on a
 //! private copy of what it needs. Wherever the in-process build is not certain to give the same
 //! objects in the same order, it steps back for the program; a differential test compares the two.
 //!
@@ -26,6 +26,7 @@ mod identity;
 mod kustomization;
 mod manifest;
 mod memory;
+mod namespace;
 mod native;
 mod order;
 pub mod overlay;
@@ -132,7 +133,8 @@ pub async fn build(
     let why = if let Some(field) = overlay::first_field(spec) {
         format!("spec.{field} is set")
     } else {
-        match native::build(files, &directory, &options.decryption)? {
+        let namespace = spec.target_namespace.as_deref();
+        match native::build(files, &directory, namespace, &options.decryption)? {
             Native::Objects(objects) => return finish(objects, files, spec, options),
             Native::Program(why) => why,
         }

@@ -4,7 +4,7 @@ use crate::decryption::Role;
 use crate::dialect;
 use crate::identity::Seen;
 use crate::kustomization::{self, Listing};
-use crate::{BuildError, Decryption, Files, Object, backrefs, manifest, order, paths};
+use crate::{BuildError, Decryption, Files, Object, backrefs, manifest, namespace, order, paths};
 
 /// Deepest chain of kustomization files that name each other.
 const MAX_DEPTH: usize = 64;
@@ -30,13 +30,14 @@ pub(crate) enum Entry {
     Unit(String),
 }
 
-/// Builds a directory.
+/// Builds a directory, for a namespace where the spec names one.
 ///
 /// # Errors
 /// What is wrong with the source, as far as it is certain that kustomize would refuse it, too.
 pub(crate) fn build(
     files: &Files,
     directory: &str,
+    namespace: Option<&str>,
     decryption: &Decryption,
 ) -> Result<Native, BuildError> {
     let mut builder = Builder {
@@ -50,6 +51,11 @@ pub(crate) fn build(
         Ok(()) => {}
         Err(Stop::Error(error)) => return Err(error),
         Err(Stop::Program(why)) => return Ok(Native::Program(why)),
+    }
+    if let Some(namespace) = namespace
+        && let Err(why) = namespace::set(&mut builder.objects, namespace)
+    {
+        return Ok(Native::Program(why));
     }
     if let Some(why) = backrefs::changed_by_kustomize(&builder.objects) {
         return Ok(Native::Program(why));
@@ -310,7 +316,7 @@ mod tests {
                 ("empty/kustomization.yaml", ""),
             ]);
             assert_eq!(
-                build(&files, "k", &Decryption::Refuse)
+                build(&files, "k", None, &Decryption::Refuse)
                     .err()
                     .unwrap()
                     .to_string(),
@@ -324,7 +330,7 @@ mod tests {
         let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
         let files = files(&[("a.yaml", map), ("b/c.yaml", &format!("# b\n{map}"))]);
         assert_eq!(
-            build(&files, "", &Decryption::Refuse)
+            build(&files, "", None, &Decryption::Refuse)
                 .err()
                 .unwrap()
                 .to_string(),
@@ -346,7 +352,7 @@ mod tests {
             .into_iter()
             .map(|(path, text)| (path, text.into()))
             .collect();
-        let error = build(&files, "0", &Decryption::Refuse)
+        let error = build(&files, "0", None, &Decryption::Refuse)
             .err()
             .unwrap()
             .to_string();
@@ -358,9 +364,9 @@ mod tests {
         #[test]
         fn any_content_ends_without_panic(text in "[a-z:\\- \\n\\[\\]{}&*./]{0,60}") {
             let files = files(&[("kustomization.yaml", &text), ("a.yaml", &text)]);
-            let _ = build(&files, "", &Decryption::Refuse);
+            let _ = build(&files, "", None, &Decryption::Refuse);
             let files = self::files(&[("a.yaml", &text)]);
-            let _ = build(&files, "", &Decryption::Refuse);
+            let _ = build(&files, "", None, &Decryption::Refuse);
         }
     }
 }

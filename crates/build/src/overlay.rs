@@ -9,10 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::kustomization::Kustomization;
 use crate::{BuildError, Files, paths};
 
-/// The first field of a spec that changes what kustomize does, by its JSON name.
+/// The first field of a spec that only kustomize can do, by its JSON name.
 pub(crate) fn first_field(spec: &KustomizationSpec) -> Option<&'static str> {
     [
-        ("targetNamespace", spec.target_namespace.is_some()),
         ("namePrefix", spec.name_prefix.is_some()),
         ("nameSuffix", spec.name_suffix.is_some()),
         ("patches", !spec.patches.is_empty()),
