@@ -34,7 +34,7 @@ pub struct Meter {
 pub struct Usage {
     /// By the clock.
     pub wall: Duration,
-    /// User and system time.
+    /// User and system time, with that of children that have ended.
     pub cpu: Duration,
     /// Resident memory now, in bytes.
     pub resident: u64,
@@ -72,13 +72,18 @@ pub fn cpu(process: ProcessId) -> Option<Duration> {
     parse_cpu(&fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?)
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat`. The second, a name, may hold spaces and parentheses.
+/// Fields 14 to 17 of `/proc/PID/stat`: of the process, and of its children that have ended. The
+/// second field, a name, may hold spaces and parentheses.
 fn parse_cpu(stat: &str) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(") ")?;
-    let mut fields = rest.split(' ').skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(Duration::from_secs_f64((user + system) as f64 / TICKS))
+    let fields: Vec<u64> = rest
+        .split(' ')
+        .skip(11)
+        .take(4)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let all = (fields.len() == 4).then(|| fields.iter().sum::<u64>())?;
+    Some(Duration::from_secs_f64(all as f64 / TICKS))
 }
 
 /// A line of `/proc/PID/status`, in bytes.
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn reads_names_with_parentheses() {
         let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 50 13 14";
-        assert_eq!(parse_cpu(stat), Some(Duration::from_secs(2)));
+        assert_eq!(parse_cpu(stat), Some(Duration::from_millis(2270)));
     }
 
     #[test]

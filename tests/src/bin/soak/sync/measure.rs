@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use flux_tests::measure;
 
 use super::cluster::Cluster;
-
-/// Clock ticks per second in `/proc` (Linux has used 100 on every architecture for decades).
-const TICKS: f64 = 100.0;
 
 /// Counters at one moment.
 pub(super) struct Meter {
@@ -115,19 +113,10 @@ async fn requests(cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
     Ok(found)
 }
 
-/// Seconds of CPU that the operator has used.
+/// Seconds of CPU that the operator has used, and the programs that it has run.
 fn cpu(cluster: &Cluster<'_>) -> Result<f64> {
-    let path = format!("/proc/{}/stat", cluster.operator().pid);
-    let stat = std::fs::read_to_string(&path).with_context(|| path)?;
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    // Fields 14 and 15; the first two, the second in parentheses, are cut off.
-    let ticks: f64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<f64>().ok())
-        .sum();
-    Ok(ticks / TICKS)
+    let used = measure::cpu(cluster.operator());
+    Ok(used.context("the operator is gone")?.as_secs_f64())
 }
 
 /// Resident memory of the operator in MiB.
