@@ -110,8 +110,10 @@ impl Editor {
             return Ok(None);
         }
         let mut edits = Vec::new();
+        // Both are in the same order.
+        let mut rest = found.iter();
         for (path, plan) in &update.files {
-            let Some(file) = found.iter().find(|file| *file.path == **path) else {
+            let Some(file) = rest.find(|file| *file.path == **path) else {
                 continue;
             };
             let bytes = files.read(file)?;
