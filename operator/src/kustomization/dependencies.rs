@@ -112,8 +112,11 @@ pub fn wake_dependants(
         return;
     }
     for dependant in context.stores.kustomizations.state() {
+        if !depends_on(&dependant, key) {
+            continue;
+        }
         let waits = !dependant.status.as_ref().is_some_and(is_ready);
-        if depends_on(&dependant, key) && (waits || (ready && news)) {
+        if waits || (ready && news) {
             context.triggers.kustomizations.wake(&Key::of(&*dependant));
         }
     }

@@ -43,10 +43,16 @@ struct Checks {
     count: u32,
 }
 
+/// A state of a source for a Kustomization: where it comes from, its revision, and the generation of
+/// the Kustomization. Equal states have equal files.
+type State = ((String, i64), String, i64);
+
 /// What is remembered of all Kustomizations.
 #[derive(Default)]
 pub struct Known {
     past: Shared<Arc<Past>>,
+    /// In which state of its source what was read last was found unchanged.
+    same: Shared<State>,
     references: Shared<u64>,
     checks: Shared<Checks>,
     /// Who applies what.
@@ -57,6 +63,7 @@ impl Known {
     /// Forgets a Kustomization that is gone.
     pub fn forget(&self, key: &Key) {
         self.past.remove(key);
+        self.same.remove(key);
         self.references.remove(key);
         self.checks.remove(key);
     }
@@ -112,6 +119,7 @@ impl Run<'_> {
             // not all at once.
             full: full.unwrap_or_else(|| self.spread()),
         };
+        self.context.known.same.remove(&self.key);
         self.context.known.past.set(&self.key, Arc::new(past));
     }
 
@@ -156,7 +164,20 @@ impl Run<'_> {
         if self.is_full_due() || !is_proven(self.object) || !self.is_settled() {
             return false;
         }
-        inputs.are_in(source, self.generation(), self.context).await
+        // Most runs are over a revision that was looked at before: no tree is read again for them.
+        let known = &self.context.known;
+        let state = source.mirrored().map(|_| {
+            let revision = source.revision().to_owned();
+            (source.origin(), revision, self.generation())
+        });
+        if state.is_some() && state == known.same.get(&self.key) {
+            return true;
+        }
+        let same = inputs.are_in(source, self.generation(), self.context).await;
+        if let Some(state) = state.filter(|_| same) {
+            known.same.set(&self.key, state);
+        }
+        same
     }
 
     fn is_settled(&self) -> bool {
