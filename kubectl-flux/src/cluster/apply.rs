@@ -19,6 +19,11 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Pause between looks at a definition that is not served yet.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// A definition that is not served for so long is touched: it takes a second.
+const NUDGE: Duration = Duration::from_secs(10);
+/// The annotation that does it, for the moment between two requests.
+const TOUCHED: &str = "flux-sync/touched";
+
 /// What an apply did to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -138,6 +143,7 @@ impl Cluster {
         let mapper = Mapper::new(self.client.clone());
         for definition in all {
             let what = display(definition);
+            let mut nudge = Instant::now() + NUDGE;
             loop {
                 let state = match self.live(&mapper, definition).await {
                     Ok(Some(live)) => health::status(&live),
@@ -156,11 +162,34 @@ impl Cluster {
                             state.detail()
                         )));
                     }
+                    Status::InProgress(_) if Instant::now() > nudge => {
+                        self.touch(&mapper, definition).await;
+                        nudge = Instant::now() + NUDGE;
+                    }
                     _ => sleep(LOOK).await,
                 }
             }
         }
         Ok(())
+    }
+
+    /// Changes a definition and takes that back. An API server that is killed between accepting the
+    /// names of a definition and serving it goes on, after its restart, only when the definition
+    /// changes, or after five minutes, when it looks at all of them again.
+    async fn touch(&self, mapper: &Mapper, definition: &Value) {
+        let Ok(api) = self.api_of(mapper, definition).await else {
+            return;
+        };
+        let name = object::name(definition);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        for value in [Value::from("once"), Value::Null] {
+            let annotations = serde_json::json!({"metadata": {"annotations": {TOUCHED: value}}});
+            // Whether it helped is seen by whoever looks again.
+            let _ = api.patch(name, &params, &Patch::Merge(annotations)).await;
+        }
     }
 
     /// Whether discovery knows all kinds that a definition serves, which takes a moment longer
