@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use flux_api::{Condition, GitRepository, Kustomization};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::apply;
 use super::scenario::Scenario;
 use crate::env::Env;
 
@@ -100,29 +100,14 @@ impl Place<'_> {
         let url = self.env.git()?.https_url(repository);
         let spec = json!({"interval": "1h", "url": url, "ref": {"branch": "main"},
             "timeout": "5m"});
-        self.apply::<GitRepository>("", spec).await?;
+        apply(&self.api::<GitRepository>().await?, self.name, spec).await?;
         for (suffix, path) in [("-whole", "./"), ("-part", "./part")] {
             let spec = json!({"interval": "1h", "prune": true, "path": path,
                 "targetNamespace": self.namespace,
                 "sourceRef": {"kind": "GitRepository", "name": self.name}});
-            self.apply::<Kustomization>(suffix, spec).await?;
+            let name = format!("{}{suffix}", self.name);
+            apply(&self.api::<Kustomization>().await?, &name, spec).await?;
         }
-        Ok(())
-    }
-
-    async fn apply<K>(&self, suffix: &str, spec: Value) -> Result<()>
-    where
-        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-    {
-        let name = format!("{}{suffix}", self.name);
-        let object = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()),
-            "metadata": {"name": name}, "spec": spec});
-        let params = PatchParams::apply("endurance").force();
-        let patch = Patch::Apply(object);
-        self.api::<K>().await?.patch(&name, &params, &patch).await?;
         Ok(())
     }
 

@@ -9,8 +9,9 @@ use flux_api::{GitRepository, Kustomization, conditions};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::apply;
 use crate::env::Env;
 use crate::sandbox::git::WorkCopy;
 
@@ -95,28 +96,13 @@ impl Scenario {
 
     async fn install(&self, url: &str) -> Result<()> {
         let spec = json!({"interval": "10m", "url": url, "ref": {"branch": "main"}});
-        self.apply::<GitRepository>(APPS, spec).await?;
+        apply(&self.api::<GitRepository>(), APPS, spec).await?;
         for name in names() {
             let source = json!({"kind": "GitRepository", "name": APPS});
             let spec = json!({"interval": "10m", "prune": true, "path": format!("./{name}"),
                 "targetNamespace": self.namespace, "sourceRef": source});
-            self.apply::<Kustomization>(&name, spec).await?;
+            apply(&self.api::<Kustomization>(), &name, spec).await?;
         }
-        Ok(())
-    }
-
-    async fn apply<K>(&self, name: &str, spec: Value) -> Result<()>
-    where
-        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-    {
-        let object = json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()),
-            "metadata": {"name": name}, "spec": spec});
-        let params = PatchParams::apply("endurance").force();
-        let patch = Patch::Apply(object);
-        self.api::<K>().patch(name, &params, &patch).await?;
         Ok(())
     }
 
