@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::subject::Subject;
+use crate::subject::{Subject, unescaped};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -111,7 +111,7 @@ impl Review {
 pub(crate) fn dotted(pointer: &str) -> String {
     let mut path = String::with_capacity(pointer.len());
     for token in pointer.split('/').skip(1) {
-        let key = token.replace("~1", "/").replace("~0", "~");
+        let key = unescaped(token);
         let index = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
         if index || key.contains(['.', '/']) {
             path.push_str(&format!("[{key}]"));

@@ -8,7 +8,7 @@ use crate::engine::review;
 use crate::finding::{Default, Finding, Review, Severity, dotted};
 use crate::kind::Kind;
 use crate::rules::ingress_view;
-use crate::subject::{Subject, annotation_pointer};
+use crate::subject::{Subject, annotation_pointer, unescaped};
 
 /// What stands in place of a rule's id where such a field is filled in.
 pub const OPTIONAL: &str = "default";
@@ -161,11 +161,6 @@ fn with(object: &Value, default: &Default) -> Option<Value> {
     let parent = filled.pointer_mut(parent)?.as_object_mut()?;
     parent.insert(unescaped(key), default.value.clone());
     Some(filled)
-}
-
-/// A key as it stands in a JSON pointer (RFC 6901), read.
-fn unescaped(key: &str) -> String {
-    key.replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]

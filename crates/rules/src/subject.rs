@@ -116,10 +116,17 @@ fn walk<'a>(mut value: &'a Value, pointer: &str) -> Option<&'a Value> {
 
 /// The pointer of an annotation.
 pub(crate) fn annotation_pointer(key: &str) -> String {
-    format!(
-        "/metadata/annotations/{}",
-        key.replace('~', "~0").replace('/', "~1")
-    )
+    format!("/metadata/annotations/{}", escaped(key))
+}
+
+/// A key as it stands in a JSON pointer (RFC 6901).
+pub(crate) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// The key that stands in a JSON pointer.
+pub(crate) fn unescaped(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
 }
 
 /// A text whose final value is what stands there: no variable to be substituted later

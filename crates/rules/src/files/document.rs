@@ -13,7 +13,7 @@ use super::{At, Document, Fix, Found, Parsed, Scene, kustomize};
 use crate::finding::{Severity, dotted};
 use crate::kind::Kind;
 use crate::review;
-use crate::subject::Subject;
+use crate::subject::{Subject, escaped};
 
 /// The beginnings of files that programs make: Flux's and our own components.
 const GENERATED: [&str; 2] = [
@@ -312,7 +312,7 @@ fn unquoted(index: usize, prefix: &str, value: &Value, object: &str, found: &mut
                 Value::Object(_) => "a map".into(),
                 Value::String(_) | Value::Null => continue,
             };
-            let pointer = format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
+            let pointer = format!("{place}/{}", escaped(key));
             let scalar = value.is_boolean() || value.is_number();
             let advice = if scalar {
                 "Put it between quotes."

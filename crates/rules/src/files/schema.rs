@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::finding::dotted;
-use crate::subject::judgeable;
+use crate::subject::{escaped, judgeable};
 use crate::text::{first_of, nearest, quote};
 
 /// What a value has to be.
@@ -70,7 +70,7 @@ impl At<'_> {
         match self {
             Self::Root => String::new(),
             Self::Field(above, key) => {
-                let key = key.replace('~', "~0").replace('/', "~1");
+                let key = escaped(key);
                 format!("{}/{key}", above.pointer())
             }
             Self::Item(above, index) => format!("{}/{index}", above.pointer()),
