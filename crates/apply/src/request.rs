@@ -16,6 +16,17 @@ use crate::object::Gvk;
 /// Asks for metadata only; the API server then sends no spec and no status.
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
+/// Words by which the API server says that a field cannot be changed in place, lower case. Each kind
+/// has its own: `roleRef` of a binding, `clusterIP` of a Service, pods, `parameters` of a StorageClass.
+const IMMUTABLE: &[&str] = &[
+    "immutable",
+    "may not be changed",
+    "may not change",
+    "cannot change roleref",
+    "forbidden: updates to",
+    "forbidden: pod updates",
+];
+
 /// A refusal of the API server or a failure to reach it.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -54,10 +65,8 @@ impl RequestError {
             Self::Api {
                 code: 422, message, ..
             } => {
-                message.contains("immutable")
-                    || message.contains("may not be changed")
-                    || message.contains("updates to statefulset spec")
-                    || message.contains("is forbidden: pod updates")
+                let message = message.to_lowercase();
+                IMMUTABLE.iter().any(|words| message.contains(words))
             }
             _ => false,
         }
@@ -404,6 +413,36 @@ mod tests {
             (
                 422,
                 "spec.selector: Invalid value: field is immutable",
+                true,
+            ),
+            (
+                422,
+                "roleRef: Invalid value: {}: cannot change roleRef",
+                true,
+            ),
+            (
+                422,
+                "spec.clusterIPs[0]: Invalid value: []: may not change once set",
+                true,
+            ),
+            (
+                422,
+                "spec: Forbidden: updates to statefulset spec for fields other than 'replicas'",
+                true,
+            ),
+            (
+                422,
+                "spec: Forbidden: pod updates may not change fields other than `spec.tolerations`",
+                true,
+            ),
+            (
+                422,
+                "parameters: Forbidden: updates to parameters are forbidden.",
+                true,
+            ),
+            (
+                422,
+                "value: Forbidden: may not be changed in an update.",
                 true,
             ),
             (422, "spec.replicas: must be greater than 0", false),

@@ -20,6 +20,7 @@ mod markers;
 mod ordering;
 mod ownership;
 mod pull_requests;
+mod replacing;
 mod requests;
 mod restart;
 mod scene;
