@@ -6,6 +6,8 @@
 //! followed by one watch of metadata over all namespaces, selected by the owner label
 //! ([`crate::follow`]); what the API server answers to our own writes goes into the same table.
 
+mod expiry;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ use crate::follow;
 use crate::mapper::Resource;
 use crate::object::{Gvk, Owner};
 use crate::seen::{Reading, Seen};
+
+pub(crate) use expiry::expires;
 
 /// How long the first list of a kind may take before objects are read one by one.
 const FIRST_LIST: Duration = Duration::from_secs(15);
@@ -109,6 +113,8 @@ struct Entry {
     written: Option<Instant>,
     /// The version at which it was healthy.
     healthy: u64,
+    /// Whether it may go of itself.
+    expires: bool,
 }
 
 impl Entry {
@@ -365,8 +371,8 @@ impl Inner {
     /// Tells that an object is not as it was left. One that several apply is left to their
     /// intervals: two who disagree would write it for ever.
     fn report(&self, id: &ObjectId, entry: &Entry) {
-        let terminating = entry.seen.as_ref().is_some_and(|seen| seen.terminating);
-        if let ([(owner, _)], true) = (entry.applied.as_slice(), entry.drifted() && !terminating) {
+        let news = entry.drifted() && !entry.goes();
+        if let ([(owner, _)], true) = (entry.applied.as_slice(), news) {
             // The receiver is gone only while the process stops.
             let _ = self.drifts.send(Drift {
                 owner: (**owner).clone(),

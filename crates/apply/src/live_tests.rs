@@ -167,3 +167,17 @@ async fn health_holds_for_one_version() {
     live.0.see(&key(), reading(6, &["a"]));
     assert!(!live.is_healthy(&id()));
 }
+
+#[tokio::test]
+async fn what_goes_of_itself_is_no_drift() {
+    let (live, mut drifts) = table();
+    live.note_expiring(&id());
+    let applied = reading(2, &["a", "b"]).seen;
+    live.applied(&id(), &owner("apps"), 7, &applied);
+    assert!(live.may_have_expired(&id()));
+    live.0.lose(&key(), &reading(3, &["a", "b"]));
+    assert!(drifts.try_recv().is_err());
+    assert!(matches!(look(&live), Look::Absent { lost: true }));
+    live.release(&id(), &owner("apps"));
+    assert!(!live.may_have_expired(&id()));
+}

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use crate::applier::{Action, Applier};
 use crate::fields;
 use crate::ignore;
-use crate::live::Look;
+use crate::live::{Look, expires};
 use crate::managers;
 use crate::object::{self, Gvk, Owner};
 use crate::plan::{Options, Planned};
@@ -66,6 +66,9 @@ impl Applier {
     ) -> Result<Done, RequestError> {
         let owner = &terms.options.owner;
         let hash = hash_value(&planned.object);
+        if expires(&planned.object) {
+            self.live.note_expiring(&planned.id);
+        }
         match self.live.look(&planned.id, owner, hash) {
             Look::Absent { lost: false } => {
                 if let Decision::Skip(why) = rules::decide(Marks::of(&planned.object), None) {

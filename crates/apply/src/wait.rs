@@ -95,8 +95,17 @@ impl Applier {
     /// # Errors
     /// [`WaitError::Failed`] as soon as one cannot become healthy, [`WaitError::Timeout`] with
     /// what is still missing when time is up.
-    pub async fn wait(&self, targets: Vec<Target>, timeout: Duration) -> Result<(), WaitError> {
+    pub async fn wait(&self, mut targets: Vec<Target>, timeout: Duration) -> Result<(), WaitError> {
         let deadline = Instant::now() + timeout;
+        for target in &mut targets {
+            // What was named without a namespace was taken for an object of the Kustomization's.
+            if let Ok(Some(Resource {
+                namespaced: false, ..
+            })) = self.resource_of(target).await
+            {
+                target.id.namespace.clear();
+            }
+        }
         let mut pending: Vec<(Target, Status)> =
             targets.into_iter().map(|t| (t, Status::NotFound)).collect();
         let mut running: FuturesUnordered<_> = pending
@@ -152,12 +161,20 @@ impl Applier {
             &target.id.name,
         );
         let Some(live) = request::get(&self.client, &path).await? else {
-            return Ok(Status::NotFound);
+            return Ok(self.absent(target));
         };
         let version = object::resource_version(&live).to_owned();
         let status = target.status(live).await;
         self.note(target, &status, &version);
         Ok(status)
+    }
+
+    /// What it means that an object is not there: a Job that goes when it is done may be done.
+    fn absent(&self, target: &Target) -> Status {
+        match self.live.may_have_expired(&target.id) {
+            true => Status::Current,
+            false => Status::NotFound,
+        }
     }
 
     /// Whether the watch of managed objects answers without a request: the object was healthy at
@@ -210,6 +227,9 @@ impl Applier {
                             if matches!(status, Status::Current | Status::Failed(_)) {
                                 return (index, status);
                             }
+                        }
+                        Ok(Some(None)) if self.absent(&target) == Status::Current => {
+                            return (index, Status::Current);
                         }
                         Ok(Some(None)) => {}
                         Ok(None) | Err(_) => break,
