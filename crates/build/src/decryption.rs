@@ -81,20 +81,31 @@ impl Decryption {
         Ok(decrypted.map_or_else(|| content.clone(), Bytes::from))
     }
 
-    /// Sees to what is left in built objects.
+    /// Sees to what is left in built objects; `is_asked_for` says whether the spec decrypts.
     ///
     /// # Errors
     /// [`BuildError::Decryption`], and [`BuildError::Encrypted`] for objects that stayed encrypted.
-    pub(crate) fn after(&self, objects: &mut [Object]) -> Result<(), BuildError> {
+    pub(crate) fn after(
+        &self,
+        objects: &mut [Object],
+        is_asked_for: bool,
+    ) -> Result<(), BuildError> {
         for object in objects {
             let name = manifest::describe(&object.value);
+            let is_secret = manifest::text(&object.value, "/kind") == Some("Secret");
+            let stays = !is_asked_for || sops::is_switched_off(&object.value);
             if manifest::is_encrypted(&object.value) {
                 let advice = match self {
+                    // Whoever reads it in the cluster decrypts it: SopsSecrets, for example.
+                    _ if !is_secret && stays => continue,
                     Self::Mask => {
                         mask_object(&mut object.value);
                         continue;
                     }
                     Self::Refuse => "set spec.decryption",
+                    Self::Keys(_) if stays => {
+                        "take away its annotation kustomize.toolkit.fluxcd.io/decrypt"
+                    }
                     Self::Keys(_) => "only files of the source are decrypted",
                 };
                 return Err(BuildError::Encrypted {
@@ -103,7 +114,7 @@ impl Decryption {
                     advice,
                 });
             }
-            if manifest::text(&object.value, "/kind") == Some("Secret") {
+            if is_secret {
                 self.files_of(&mut object.value, &name)?;
             }
         }
@@ -224,6 +235,43 @@ mod tests {
         let spec = serde_json::from_value(spec).unwrap();
         let objects = build(&files, "", &spec, "ns", &options).await?;
         Ok(objects.into_iter().map(|object| object.value).collect())
+    }
+
+    /// Others than Flux decrypt some kinds, in the cluster.
+    #[test]
+    fn what_others_decrypt_stays_as_it_is() {
+        let object = |kind: &str, annotations: Value| {
+            json!({"apiVersion": "isindir.github.com/v1", "kind": kind,
+                "metadata": {"name": "x", "annotations": annotations}, "sops": {"mac": "m"}})
+        };
+        let off = json!({"kustomize.toolkit.fluxcd.io/decrypt": "disabled"});
+        let only_keys = || Decryption::Keys(Arc::default());
+        for (how, kind, annotations, refused) in [
+            (Decryption::Refuse, "SopsSecret", json!({}), None),
+            (
+                Decryption::Refuse,
+                "Secret",
+                json!({}),
+                Some("set spec.decryption"),
+            ),
+            (only_keys(), "SopsSecret", off.clone(), None),
+            (only_keys(), "SopsSecret", json!({}), Some("only files")),
+            (only_keys(), "Secret", off, Some("take away its annotation")),
+        ] {
+            let before = object(kind, annotations);
+            let mut objects = [Object {
+                value: before.clone(),
+                origin: None,
+            }];
+            let is_asked_for = !matches!(how, Decryption::Refuse);
+            let error = how.after(&mut objects, is_asked_for).err();
+            let error = error.map(|error| error.to_string());
+            match refused {
+                None => assert_eq!(error, None, "{before}"),
+                Some(words) => assert!(error.unwrap().contains(words), "{before}"),
+            }
+            assert_eq!(objects[0].value, before);
+        }
     }
 
     fn text(value: &Value) -> String {

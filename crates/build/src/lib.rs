@@ -152,7 +152,9 @@ fn finish(
     spec: &KustomizationSpec,
     options: &BuildOptions,
 ) -> Result<Vec<Object>, BuildError> {
-    options.decryption.after(&mut objects)?;
+    options
+        .decryption
+        .after(&mut objects, spec.decryption.is_some())?;
     substitute::all(
         &mut objects,
         files,

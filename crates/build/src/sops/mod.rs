@@ -29,6 +29,8 @@ use serde_json::Value;
 use age::Identity;
 use metadata::Metadata;
 
+pub(crate) use structured::is_switched_off;
+
 /// Largest encrypted file that is read, in MiB, as in Flux.
 const MAX_MIB: usize = 5;
 

@@ -62,7 +62,12 @@ pub(super) fn decrypt(
 }
 
 fn is_encrypted(value: &Value) -> bool {
-    mac(value).is_some() && value.pointer(SWITCH).and_then(Value::as_str) != Some("disabled")
+    mac(value).is_some() && !is_switched_off(value)
+}
+
+/// Whether an object asks to be left as it is.
+pub(crate) fn is_switched_off(value: &Value) -> bool {
+    value.pointer(SWITCH).and_then(Value::as_str) == Some("disabled")
 }
 
 fn mac(value: &Value) -> Option<&str> {
