@@ -27,7 +27,29 @@ pub fn normalize(object: &mut Value, owner: &Owner) {
     if object["kind"] == "Secret" && object["apiVersion"] == "v1" {
         fold_string_data(object);
     }
+    if object["kind"] == "CustomResourceDefinition" {
+        drop_placeholder_authority(object);
+    }
     object::set_labels(object, owner.labels());
+}
+
+/// Drops the authority of a conversion webhook that is none: generators leave `Cg==` for somebody to
+/// fill in, which the API server refuses.
+fn drop_placeholder_authority(definition: &mut Value) {
+    const AUTHORITY: &str = "caBundle";
+    let Some(Value::Object(client)) =
+        definition.pointer_mut("/spec/conversion/webhook/clientConfig")
+    else {
+        return;
+    };
+    let is_certificate = |bundle: &str| {
+        let bundle = STANDARD.decode(bundle).unwrap_or_default();
+        String::from_utf8_lossy(&bundle).contains("-----BEGIN CERTIFICATE-----")
+    };
+    let bundle = client.get(AUTHORITY).and_then(Value::as_str);
+    if bundle.is_some_and(|bundle| !is_certificate(bundle)) {
+        client.remove(AUTHORITY);
+    }
 }
 
 /// Removes what only the API server writes: status and its part of the metadata.
@@ -92,6 +114,23 @@ mod tests {
                 "kustomize.toolkit.fluxcd.io/name": "apps",
                 "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}}})
         );
+    }
+
+    #[test]
+    fn a_placeholder_is_no_authority() {
+        let bundle = |bundle: Value| {
+            let mut definition = json!({"kind": "CustomResourceDefinition", "metadata": {},
+                "spec": {"conversion": {"strategy": "Webhook",
+                    "webhook": {"clientConfig": {"service": {"name": "x"}, "caBundle": bundle}}}}});
+            normalize(&mut definition, &owner());
+            definition["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"].clone()
+        };
+        let real =
+            STANDARD.encode("-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n");
+        for placeholder in [json!("Cg=="), json!(""), json!("?")] {
+            assert!(bundle(placeholder.clone()).is_null(), "{placeholder}");
+        }
+        assert_eq!(bundle(json!(real)), real);
     }
 
     #[test]
