@@ -268,10 +268,37 @@ fn pod(object: &Value) -> Status {
         ),
         Some("Running") => match condition(object, "Ready") {
             Some(ready) if ready["status"] == "True" => Status::Current,
-            _ => progress("pod runs and is not ready"),
+            _ => match crashing(object) {
+                names if names.is_empty() => progress("pod runs and is not ready"),
+                names => Status::Failed(format!("containers crash: {}", names.join(", "))),
+            },
         },
+        phase if is_unschedulable(object) => progress(format!(
+            "pod is {}: {}",
+            phase.unwrap_or("Pending"),
+            condition(object, "PodScheduled")
+                .map(message)
+                .unwrap_or_default()
+        )),
         phase => progress(format!("pod is {}", phase.unwrap_or("Pending"))),
     }
+}
+
+/// The containers of a pod that are started again and again.
+fn crashing(pod: &Value) -> Vec<&str> {
+    let lists = ["initContainerStatuses", "containerStatuses"];
+    let all = lists
+        .iter()
+        .filter_map(|list| pod["status"][*list].as_array())
+        .flatten();
+    all.filter(|container| container["state"]["waiting"]["reason"] == "CrashLoopBackOff")
+        .filter_map(|container| container["name"].as_str())
+        .collect()
+}
+
+fn is_unschedulable(pod: &Value) -> bool {
+    condition(pod, "PodScheduled")
+        .is_some_and(|c| c["status"] == "False" && c["reason"] == "Unschedulable")
 }
 
 fn definition(object: &Value) -> Status {
@@ -359,6 +386,20 @@ mod tests {
                 json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running"}}),
                 "InProgress",
                 "pod runs and is not ready",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running",
+                    "containerStatuses": [{"name": "ok", "state": {"running": {}}},
+                        {"name": "app", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}}),
+                "Failed",
+                "containers crash: app",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Pending",
+                    "conditions": [{"type": "PodScheduled", "status": "False",
+                        "reason": "Unschedulable", "message": "no node has room"}]}}),
+                "InProgress",
+                "pod is Pending: no node has room",
             ),
             (
                 json!({"apiVersion": "x.org/v1", "kind": "Thing", "status": {"conditions": [
