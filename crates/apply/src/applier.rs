@@ -47,9 +47,20 @@ impl Action {
     }
 }
 
-/// An object that was not applied.
+/// What could not be done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was to be applied. Flux finds refusals by a dry run, and people look for its words.
+    Apply,
+    /// It was to be deleted.
+    Delete,
+}
+
+/// An object that was not applied, or not deleted.
 #[derive(Clone, Debug)]
 pub struct Failure {
+    /// What was tried.
+    pub attempt: Attempt,
     /// Which one.
     pub id: ObjectId,
     /// The API server's reason, for example `Invalid`.
@@ -60,13 +71,12 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} not applied ({}): {}",
-            object::display(&self.id),
-            self.reason,
-            self.message
-        )
+        let attempt = match self.attempt {
+            Attempt::Apply => "dry-run",
+            Attempt::Delete => "delete",
+        };
+        let (object, reason) = (object::display(&self.id), &self.reason);
+        write!(f, "{object} {attempt} failed ({reason}): {}", self.message)
     }
 }
 
@@ -190,6 +200,7 @@ impl Applier {
                         }
                     }
                     Err(error) => outcome.failures.push(Failure {
+                        attempt: Attempt::Apply,
                         reason: error.reason().to_owned(),
                         message: error.to_string(),
                         id: planned.id,
@@ -227,6 +238,7 @@ impl Applier {
                 }
                 if Instant::now() > deadline || matches!(status, Status::Failed(_)) {
                     outcome.failures.push(Failure {
+                        attempt: Attempt::Apply,
                         id: definition.id.clone(),
                         reason: "NotEstablished".into(),
                         message: format!("{} {}", status.name(), status.detail()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flux_api::inventory::{ObjectId, ResourceRef};
 use serde_json::Value;
 
-use crate::applier::{Applier, Failure};
+use crate::applier::{Applier, Attempt, Failure};
 use crate::mapper::{self, Resource};
 use crate::object::{self, Gvk, Owner};
 use crate::{ignore, normalize, request};
@@ -118,6 +118,7 @@ impl Applier {
             };
             let Some(resource) = resource else {
                 plan.failures.push(Failure {
+                    attempt: Attempt::Apply,
                     reason: "NoMatch".into(),
                     message: format!(
                         "the cluster does not serve kind \"{}\" of {}; install its CustomResourceDefinition first, or correct apiVersion and kind",
@@ -140,6 +141,7 @@ impl Applier {
                 });
             } else {
                 plan.failures.push(Failure {
+                    attempt: Attempt::Apply,
                     reason: "Duplicate".into(),
                     message: "it is defined more than once; keep one of the manifests".into(),
                     id,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flux_api::inventory::ObjectId;
 use tokio::time::{Instant, sleep};
 
-use crate::applier::{Action, Applier, Failure};
+use crate::applier::{Action, Applier, Attempt, Failure};
 use crate::object::{Gvk, Owner};
 use crate::request::{self, RequestError};
 use crate::seen::{Reading, Seen};
@@ -72,8 +72,9 @@ impl Applier {
                 Ok(None) => pruned.changes.push((entry.id, Action::Deleted)),
                 Ok(Some(why)) => pruned.kept.push((entry.id, why.into())),
                 Err(error) => pruned.failures.push(Failure {
+                    attempt: Attempt::Delete,
                     reason: error.reason().to_owned(),
-                    message: format!("cannot be deleted: {error}"),
+                    message: error.to_string(),
                     id: entry.id,
                 }),
             }

@@ -97,10 +97,10 @@ async fn objects_that_the_api_server_refuses_keep_no_others_back() {
     scene.request::<GitRepository>(APPS).await;
     let namespace = &scene.namespace;
     let words = [
-        &format!("ConfigMap/{namespace}/Not_A_Name not applied (Invalid)"),
+        &format!("ConfigMap/{namespace}/Not_A_Name dry-run failed (Invalid)"),
         "metadata.name",
         "[apps/misnamed.yaml:3]",
-        &format!("Deployment/{namespace}/web not applied (Invalid)"),
+        &format!("Deployment/{namespace}/web dry-run failed (Invalid)"),
         "selector",
         "[apps/web.yaml:1]",
         "The 2 other objects of this revision are applied",
