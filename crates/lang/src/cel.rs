@@ -1,7 +1,8 @@
 //! Expressions of the Common Expression Language, as `healthCheckExprs` and `readyExpr` of a
 //! Kustomization hold them: read here, evaluated by the operator.
 
-mod optional;
+pub mod compare;
+mod rewrite;
 
 use cel::parser::Parser;
 
@@ -49,6 +50,8 @@ pub enum CelError {
 ///
 /// # Errors
 /// [`CelError`]. Names and types are not looked at: those depend on the object.
+///
+/// What is read calls the functions of [`compare`], which whoever evaluates it adds to its scope.
 pub fn parse(text: &str) -> Result<IdedExpr, CelError> {
     if text.len() > MAX_LENGTH {
         return Err(CelError::TooLong);
@@ -64,7 +67,7 @@ pub fn parse(text: &str) -> Result<IdedExpr, CelError> {
         let read = thread.spawn_scoped(scope, || {
             let parser = Parser::default().enable_optional_syntax(true);
             let mut expression = parser.parse(text)?;
-            optional::fields_to_indices(&mut expression);
+            rewrite::replace(&mut expression);
             Ok::<_, cel::ParseErrors>(expression)
         });
         read.map(std::thread::ScopedJoinHandle::join)

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 /// Most values in the objects that an expression sees.
 const MAX_VALUES: usize = 50_000;
-/// Most steps of nested macros: some 0.4 µs each.
-const MAX_STEPS: usize = 4_000_000;
+/// Most steps of nested macros: less than a microsecond each.
+const MAX_STEPS: usize = 2_000_000;
 /// The macros that go through a list or map.
 const MACROS: [&str; 5] = ["all", "exists", "exists_one", "filter", "map"];
 /// Longest time that an evaluation is waited for.
@@ -155,6 +155,7 @@ fn evaluate(program: &IdedExpr, variables: &[(String, Value)]) -> Result<bool, S
     let mut left = MAX_VALUES;
     let mut scope = Scope::default();
     functions::add(&mut scope);
+    flux_lang::cel::compare::add(&mut scope);
     for (name, value) in variables {
         let value = convert(value, &mut left).ok_or("the object is too large for it")?;
         scope.add_variable_from_value(name.as_str(), value);
@@ -202,7 +203,7 @@ mod tests {
 
     async fn answer(text: &str) -> Result<bool, String> {
         let object = json!({"metadata": {"generation": 2, "labels": {"app/ready": "yes"}},
-            "spec": {"replicas": 3}, "status": {"replicas": 3, "conditions": [
+            "spec": {"replicas": 3}, "status": {"replicas": 3, "load": 1.0, "conditions": [
                 {"type": "Ready", "status": "True"}, {"type": "Other", "status": "False"}]}});
         let variables = object.as_object().unwrap().clone().into_iter().collect();
         let expression = Expression::parse(text).map_err(|error| error.to_string())?;
@@ -227,6 +228,11 @@ mod tests {
                 "spec.replicas - 1 == 2 && status.replicas == spec.replicas",
                 true,
             ),
+            (
+                "spec.replicas == 3.0 && status.load == 1 && status.load < 1.5",
+                true,
+            ),
+            ("status.?phase == optional.none()", true),
             ("has(status.phase) && status.phase == 'Done'", false),
             ("metadata.labels['app/ready'] == 'yes'", true),
             (
