@@ -56,6 +56,8 @@ pub struct Pass<S> {
 pub enum Finalized {
     /// All is cleaned up.
     Done,
+    /// Not yet, and nothing is wrong: look again after this time.
+    Wait(Duration),
     /// Not yet; the text says what is in the way.
     Retry(String),
 }
@@ -85,6 +87,9 @@ pub trait Controlled:
 
     /// Field manager of status and finalizer.
     const MANAGER: &'static str;
+
+    /// Whether its runs tell of their failures themselves.
+    const TELLS_FAILURES: bool = false;
 
     /// Whether it is suspended.
     fn suspended(&self) -> bool;
@@ -259,6 +264,7 @@ async fn reconcile<K: Controlled>(
             .record(&*object, K::CONTROLLER.as_str(), event);
     }
     let event = match verdict {
+        _ if K::TELLS_FAILURES => None,
         // Waiting for something else is no failure of this object.
         Verdict::Failed {
             retry: Retry::OnChange(_),
@@ -381,13 +387,17 @@ async fn finalize<K: Controlled>(
         return Ok(Action::await_change());
     }
     let key = Key::of(object);
-    if let Finalized::Retry(message) = object.finalize(context).await {
-        let event = Event::warning("FinalizationFailed", message.clone());
-        context
-            .recorder
-            .record(object, K::CONTROLLER.as_str(), event);
-        tracing::error!(kind = K::KIND, object = %key, "cannot finish the deletion: {message}");
-        return Ok(Action::requeue(context.backoff.failed(K::KIND, &key)));
+    match object.finalize(context).await {
+        Finalized::Done => {}
+        Finalized::Wait(time) => return Ok(Action::requeue(time)),
+        Finalized::Retry(message) => {
+            let event = Event::warning("FinalizationFailed", message.clone());
+            context
+                .recorder
+                .record(object, K::CONTROLLER.as_str(), event);
+            tracing::error!(kind = K::KIND, object = %key, "cannot finish the deletion: {message}");
+            return Ok(Action::requeue(context.backoff.failed(K::KIND, &key)));
+        }
     }
     let finalizers: Vec<_> = object
         .finalizers()

@@ -3,10 +3,7 @@
 //! Only what the owner's labels claim is deleted, never the namespace the owner lives in, and
 //! nothing that somebody else's inventory holds.
 
-use std::time::Duration;
-
 use flux_api::inventory::ObjectId;
-use tokio::time::{Instant, sleep};
 
 use crate::applier::{Action, Applier, Attempt, Failure};
 use crate::object::{Gvk, Owner};
@@ -38,10 +35,19 @@ impl Entry {
 pub struct Pruned {
     /// What was deleted.
     pub changes: Vec<(ObjectId, Action)>,
+    /// What is being deleted already.
+    pub going: Vec<ObjectId>,
     /// What was kept, and why.
     pub kept: Vec<(ObjectId, String)>,
     /// What could not be deleted; it stays in the inventory.
     pub failures: Vec<Failure>,
+}
+
+/// What becomes of an object.
+enum Fate {
+    Deleted,
+    Going,
+    Kept(&'static str),
 }
 
 impl Applier {
@@ -69,8 +75,9 @@ impl Applier {
                 continue;
             }
             match self.prune_one(&entry, owner).await {
-                Ok(None) => pruned.changes.push((entry.id, Action::Deleted)),
-                Ok(Some(why)) => pruned.kept.push((entry.id, why.into())),
+                Ok(Fate::Deleted) => pruned.changes.push((entry.id, Action::Deleted)),
+                Ok(Fate::Going) => pruned.going.push(entry.id),
+                Ok(Fate::Kept(why)) => pruned.kept.push((entry.id, why.into())),
                 Err(error) => pruned.failures.push(Failure {
                     attempt: Attempt::Delete,
                     reason: error.reason().to_owned(),
@@ -95,41 +102,34 @@ impl Applier {
         }
     }
 
-    /// Deletes one object; `Some` says why it was kept.
-    async fn prune_one(
-        &self,
-        entry: &Entry,
-        owner: &Owner,
-    ) -> Result<Option<&'static str>, RequestError> {
-        const GONE: &str = "it does not exist any more";
+    /// Deletes one object.
+    async fn prune_one(&self, entry: &Entry, owner: &Owner) -> Result<Fate, RequestError> {
+        const GONE: Fate = Fate::Kept("it does not exist any more");
         self.live.release(&entry.id, owner);
         let Some(path) = self.path(entry).await? else {
-            return Ok(Some(GONE));
+            return Ok(GONE);
         };
-        let known = self.live.seen(&entry.id);
-        let seen = match known.clone() {
-            Some(seen) => seen,
-            None => match self.read(&path).await? {
+        let mut known = self.live.seen(&entry.id);
+        loop {
+            let was_known = known.is_some();
+            let seen = match known.take() {
                 Some(seen) => seen,
-                None => return Ok(Some(GONE)),
-            },
-        };
-        if let Some(why) = rules::keeps_from_prune(&seen, owner) {
-            return Ok(Some(why));
-        }
-        match request::delete(&self.client, &path, &seen.uid).await {
-            // What was known is history: there is another one of that name.
-            Err(RequestError::Api { code: 409, .. }) if known.is_some() => {
-                let Some(seen) = self.read(&path).await? else {
-                    return Ok(Some(GONE));
-                };
-                if let Some(why) = rules::keeps_from_prune(&seen, owner) {
-                    return Ok(Some(why));
-                }
-                request::delete(&self.client, &path, &seen.uid).await?;
-                Ok(None)
+                None => match self.read(&path).await? {
+                    Some(seen) => seen,
+                    None => return Ok(GONE),
+                },
+            };
+            if let Some(why) = rules::keeps_from_prune(&seen, owner) {
+                return Ok(Fate::Kept(why));
             }
-            other => other.map(|()| None),
+            if seen.terminating {
+                return Ok(Fate::Going);
+            }
+            match request::delete(&self.client, &path, &seen.uid).await {
+                // What was known is history: there is another one of that name.
+                Err(RequestError::Api { code: 409, .. }) if was_known => {}
+                other => return other.map(|()| Fate::Deleted),
+            }
         }
     }
 
@@ -151,31 +151,19 @@ impl Applier {
         Ok(resource.map(|r| request::path(&gvk, &r, &entry.id.namespace, &entry.id.name)))
     }
 
-    /// Waits until all of `entries` are gone; returns those that are still there at the end.
+    /// Those of `entries` that are there.
     ///
     /// # Errors
     /// When the API server cannot be asked.
-    pub async fn await_gone(
-        &self,
-        entries: &[Entry],
-        timeout: Duration,
-    ) -> Result<Vec<ObjectId>, RequestError> {
-        let deadline = Instant::now() + timeout;
-        let mut left: Vec<&Entry> = entries.iter().collect();
-        loop {
-            let mut still = Vec::new();
-            for entry in left {
-                if let Some(path) = self.path(entry).await?
-                    && self.read(&path).await?.is_some()
-                {
-                    still.push(entry);
-                }
+    pub async fn left(&self, entries: &[Entry]) -> Result<Vec<ObjectId>, RequestError> {
+        let mut left = Vec::new();
+        for entry in entries {
+            if let Some(path) = self.path(entry).await?
+                && self.read(&path).await?.is_some()
+            {
+                left.push(entry.id.clone());
             }
-            if still.is_empty() || Instant::now() >= deadline {
-                return Ok(still.into_iter().map(|e| e.id.clone()).collect());
-            }
-            left = still;
-            sleep(Duration::from_millis(500)).await;
         }
+        Ok(left)
     }
 }

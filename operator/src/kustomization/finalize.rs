@@ -1,8 +1,9 @@
 //! Deleting a Kustomization: what it applied goes with it, if it prunes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use flux_api::{Kustomization, names};
+use flux_api::{Kustomization, ObjectId, go_string, names};
 use flux_apply::Owner;
 use flux_apply::object;
 use flux_apply::prune::Entry;
@@ -13,6 +14,9 @@ use crate::driver::{Controlled, Finalized};
 use crate::events::Event;
 use crate::key::Key;
 use crate::kustomization::{impersonation, inventory, timeout};
+
+/// Pause between looks whether what was deleted is gone.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Prunes as `spec.deletionPolicy` asks for it.
 pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finalized {
@@ -47,8 +51,15 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
         }
         return Finalized::Done;
     }
+    if object.spec.kube_config.is_some() {
+        let why = "they are in another cluster, which is not supported yet (spec.kubeConfig)";
+        return orphaned(object, why, &obsolete, &owner, context);
+    }
+    // A namespace that is being deleted takes the account first.
     if let Some(account) = impersonation::missing_account(object, context).await {
-        return orphaned(object, &account, &obsolete, &owner, context);
+        let why =
+            format!("they were applied as ServiceAccount \"{account}\", which does not exist");
+        return orphaned(object, &why, &obsolete, &owner, context);
     }
     let applier = match impersonation::applier(object, context).await {
         Ok(applier) => applier,
@@ -71,7 +82,8 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
             .iter()
             .map(|(id, why)| format!("{} kept: {why}", object::display(id))),
     );
-    if !lines.is_empty() {
+    // Told once, not each time that it looks whether they are gone.
+    if !lines.is_empty() && (pruned.going.is_empty() || !pruned.changes.is_empty()) {
         let event = Event::normal(names::reason::PROGRESSING, lines.join("\n"));
         context
             .recorder
@@ -81,36 +93,51 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
         let lines: Vec<_> = pruned.failures.iter().map(ToString::to_string).collect();
         return Finalized::Retry(lines.join("\n"));
     }
-    if policy == "WaitForTermination" {
-        let deleted: Vec<_> = obsolete
-            .into_iter()
-            .filter(|e| pruned.changes.iter().any(|(id, _)| *id == e.id))
-            .collect();
-        return match applier.await_gone(&deleted, timeout(object)).await {
-            Ok(left) if left.is_empty() => Finalized::Done,
-            Ok(left) => {
-                let names: Vec<_> = left.iter().map(object::display).collect();
-                Finalized::Retry(format!("still terminating: {}", names.join(", ")))
-            }
-            Err(error) => Finalized::Retry(error.to_string()),
-        };
+    if policy != "WaitForTermination" {
+        return Finalized::Done;
     }
-    Finalized::Done
+    let deleted = |id: &ObjectId| {
+        pruned.going.contains(id) || pruned.changes.iter().any(|(deleted, _)| deleted == id)
+    };
+    let awaited: Vec<_> = obsolete.into_iter().filter(|e| deleted(&e.id)).collect();
+    match applier.left(&awaited).await {
+        Ok(left) if left.is_empty() => Finalized::Done,
+        Ok(left) if is_over(object) => {
+            let names: Vec<_> = left.iter().map(object::display).collect();
+            let (timeout, names) = (go_string(timeout(object)), names.join(", "));
+            let message = format!(
+                "failed to wait for resources termination: after {timeout} there still are {names}"
+            );
+            let event = Event::warning(names::reason::PRUNE_FAILED, message);
+            context
+                .recorder
+                .record(object, Kustomization::CONTROLLER.as_str(), event);
+            Finalized::Done
+        }
+        Ok(_) => Finalized::Wait(LOOK),
+        Err(error) => Finalized::Retry(error.to_string()),
+    }
 }
 
-/// Without the account there are no rights to delete with. As in Flux the Kustomization goes and what
-/// it applied stays: a namespace that is being deleted takes the account first.
+/// Whether the deletion began longer ago than it may take.
+fn is_over(object: &Kustomization) -> bool {
+    let began = object.metadata.deletion_timestamp.as_ref();
+    let Some(began) = began.map(|at| std::time::SystemTime::from(at.0)) else {
+        return true;
+    };
+    began.elapsed().unwrap_or_default() >= timeout(object)
+}
+
+/// Without rights there is nothing to delete with. As in Flux the Kustomization goes and what it
+/// applied stays.
 fn orphaned(
     object: &Kustomization,
-    account: &str,
+    why: &str,
     entries: &[Entry],
     owner: &Owner,
     context: &Arc<Context>,
 ) -> Finalized {
-    let message = format!(
-        "ServiceAccount \"{account}\" does not exist: {} objects that were applied as it are not pruned",
-        entries.len()
-    );
+    let message = format!("{} objects are not pruned: {why}", entries.len());
     let event = Event::warning(names::reason::PRUNE_FAILED, message);
     context
         .recorder

@@ -37,6 +37,8 @@ struct Purpose {
 
 struct Wait {
     purpose: Purpose,
+    /// Whether all was well when it began.
+    was_healthy: bool,
     ended: Mutex<Option<Ended>>,
     task: tokio::task::AbortHandle,
 }
@@ -81,7 +83,7 @@ impl Run<'_> {
             None => Some(Ok(self.still_waiting(revision))),
             Some(ended) => {
                 self.context.health.0.remove(&self.key);
-                Some(self.conclude_health(revision, ended))
+                Some(self.conclude_health(revision, ended, wait.was_healthy))
             }
         }
     }
@@ -103,14 +105,15 @@ impl Run<'_> {
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let applier = self.applier().await?;
         let task = tokio::spawn(async move {
-            let ended = match applier.wait(targets, limit).await {
-                Ok(()) => Ok(started.elapsed()),
-                Err(error @ WaitError::Timeout(_)) => Err(format!(
-                    "health check failed after {}: {error}",
-                    go_string(started.elapsed())
-                )),
-                Err(error @ WaitError::Failed(_)) => Err(format!("health check {error}")),
-            };
+            let ended = applier.wait(targets, limit).await;
+            let ended = ended.map(|()| started.elapsed()).map_err(|error| {
+                // Whole seconds: what fails the same way again says the same again.
+                let after = match error {
+                    WaitError::Timeout(_) => limit,
+                    WaitError::Failed(_) => Duration::from_secs(started.elapsed().as_secs()),
+                };
+                format!("health check failed after {}: {error}", go_string(after))
+            });
             // The run may have stopped listening; then the result is left for the next one.
             if let Err(ended) = sender.send(ended)
                 && let Some(wait) = context.health.0.get(&key)
@@ -122,8 +125,10 @@ impl Run<'_> {
                 context.triggers.kustomizations.wake(&key);
             }
         });
+        let was_healthy = conditions::is_true(&self.status.conditions, names::HEALTHY);
         let wait = Wait {
             purpose,
+            was_healthy,
             ended: Mutex::new(None),
             task: task.abort_handle(),
         };
@@ -139,39 +144,42 @@ impl Run<'_> {
         match ended {
             Some(ended) => {
                 self.context.health.0.remove(&self.key);
-                self.conclude_health(revision, ended)
+                self.conclude_health(revision, ended, was_healthy)
             }
             None => Ok(self.still_waiting(revision)),
         }
     }
 
-    fn still_waiting(&self, revision: &str) -> Verdict {
-        Verdict::Progressing {
-            reason: reason::PROGRESSING,
-            message: format!(
-                "Running health checks for revision {revision} with a timeout of {}",
-                go_string(timeout(self.object))
-            ),
-        }
+    fn still_waiting(&mut self, revision: &str) -> Verdict {
+        let message = format!(
+            "Running health checks for revision {revision} with a timeout of {}",
+            go_string(timeout(self.object))
+        );
+        let generation = self.generation();
+        let (list, reason) = (&mut self.status.conditions, reason::PROGRESSING);
+        let unknown = conditions::Status::Unknown;
+        conditions::set(list, names::HEALTHY, unknown, reason, &message, generation);
+        Verdict::Progressing { reason, message }
     }
 
-    fn conclude_health(&mut self, revision: &str, ended: Ended) -> Result<Verdict, Verdict> {
+    fn conclude_health(
+        &mut self,
+        revision: &str,
+        ended: Ended,
+        was_healthy: bool,
+    ) -> Result<Verdict, Verdict> {
         let generation = self.generation();
         match ended {
             Ok(took) => {
                 let message = format!("Health check passed in {}", go_string(took));
                 let list = &mut self.status.conditions;
-                let was_healthy = conditions::is_true(list, names::HEALTHY);
                 let news = self.status.last_applied_revision.as_deref() != Some(revision);
-                if !was_healthy || (news && self.changed) {
-                    conditions::set(
-                        list,
-                        names::HEALTHY,
-                        true,
-                        reason::SUCCEEDED,
-                        &message,
-                        generation,
-                    );
+                let news = !was_healthy || (news && self.changed);
+                if news || !conditions::is_true(list, names::HEALTHY) {
+                    let reason = reason::SUCCEEDED;
+                    conditions::set(list, names::HEALTHY, true, reason, &message, generation);
+                }
+                if news {
                     self.record(Event::normal(reason::PROGRESSING, message));
                 }
                 Ok(self.applied(revision))
@@ -215,7 +223,7 @@ impl Run<'_> {
                         judge: None,
                     })
                 })
-                .filter(|target| !self.is_self(&target.id))
+                .filter(|target| !self.is_self(&target.id) && !self.skipped.contains(&target.id))
                 .collect();
         }
         spec.health_checks

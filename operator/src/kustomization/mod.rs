@@ -30,6 +30,7 @@ mod cycles;
 mod decryption;
 pub mod dependencies;
 pub mod drift;
+mod events;
 pub mod finalize;
 pub mod health;
 pub mod history;
@@ -56,6 +57,7 @@ impl Controlled for Kustomization {
     const KIND: &'static str = "Kustomization";
     const CONTROLLER: ControllerName = ControllerName::Kustomize;
     const MANAGER: &'static str = names::KUSTOMIZATION_STATUS_FIELD_MANAGER;
+    const TELLS_FAILURES: bool = true;
 
     common_fields!();
 
@@ -145,8 +147,8 @@ pub fn retry_interval(object: &Kustomization) -> Duration {
     retry.max(Duration::from_secs(1))
 }
 
-/// How long builds and health checks may take: `spec.timeout`, by default the interval less 30
-/// seconds, never less than 30 seconds.
+/// How long builds and health checks may take: `spec.timeout` as it is written, by default the
+/// interval less 30 seconds, and then never less than 30 seconds.
 pub fn timeout(object: &Kustomization) -> Duration {
     const FLOOR: Duration = Duration::from_secs(30);
     match &object.spec.timeout {

@@ -1,5 +1,6 @@
 //! The steps of a run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,22 +34,21 @@ const GIVE_WAY: Duration = Duration::from_millis(500);
 const GIVE_WAY_EACH: Duration = Duration::from_micros(1500);
 const GIVE_WAY_MOST: Duration = Duration::from_secs(3);
 
-/// Reason of the event that names who changed what was applied.
-const DRIFT_EVENT: &str = "DriftCorrected";
-
 /// One run over one object.
 pub(super) struct Run<'a> {
     pub(super) object: &'a Kustomization,
     pub(super) key: Key,
     pub(super) context: &'a Arc<Context>,
     pub(super) status: KustomizationStatus,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     started: Instant,
     pub(super) revision: Option<String>,
     pub(super) digest: Option<String>,
     pub(super) changed: bool,
     /// How often what it refers to had changed when the run began.
     pub(super) references: u64,
+    /// Objects that were left alone because they ask for it.
+    pub(super) skipped: BTreeSet<ObjectId>,
     /// When to come back, where that is not after the interval.
     later: Option<Duration>,
 }
@@ -66,6 +66,7 @@ impl<'a> Run<'a> {
             revision: None,
             digest: None,
             changed: false,
+            skipped: BTreeSet::new(),
             later: None,
         }
     }
@@ -194,7 +195,7 @@ impl<'a> Run<'a> {
             Some(ready) => self.waiting(
                 reason::ARTIFACT_FAILED,
                 format!(
-                    "Source artifact not found: GitRepository/{key}: {}",
+                    "Source is not ready, artifact not found: GitRepository/{key}: {}",
                     ready.message
                 ),
             ),
@@ -285,6 +286,9 @@ impl<'a> Run<'a> {
         let shared = |id: &ObjectId, owner: &Owner| context.known.claims.has(id, owner, context);
         let outcome = applier.apply(plan, &options, &shared).await;
         self.note_changes(&outcome.changes);
+        let skipped = outcome.changes.iter();
+        let skipped = skipped.filter(|(_, action)| matches!(action, Action::Skipped(_)));
+        self.skipped = skipped.map(|(id, _)| id.clone()).collect();
         self.note_drifts(&outcome.drifts);
         let (lines, fresh) =
             warnings::merge(&self.status.conditions, &outcome, |id| origins.of_id(id));
@@ -374,37 +378,6 @@ impl<'a> Run<'a> {
         Err(self.failed(reason::PRUNE_FAILED, lines.join("\n")))
     }
 
-    fn note_changes(&mut self, changes: &[(ObjectId, Action)]) {
-        let lines: Vec<_> = changes
-            .iter()
-            .filter_map(|(id, action)| Some(format!("{} {}", object::display(id), action.word()?)))
-            .collect();
-        if lines.is_empty() {
-            return;
-        }
-        self.changed = true;
-        self.record(Event::normal(reason::PROGRESSING, lines.join("\n")));
-    }
-
-    fn note_drifts(&mut self, drifts: &[(ObjectId, String)]) {
-        let lines: Vec<_> = drifts
-            .iter()
-            .map(|(id, what)| format!("{}: {what}", object::display(id)))
-            .collect();
-        if !lines.is_empty() {
-            let message = format!("Drift corrected\n{}", lines.join("\n"));
-            self.record(Event::warning(DRIFT_EVENT, message));
-        }
-    }
-
-    pub(super) fn record(&mut self, event: Event) {
-        let event = match &self.revision {
-            Some(revision) => event.with(names::KUSTOMIZE_EVENT_REVISION, revision),
-            None => event,
-        };
-        self.events.push(event);
-    }
-
     pub(super) fn generation(&self) -> i64 {
         self.object.metadata.generation.unwrap_or_default()
     }
@@ -449,6 +422,7 @@ impl<'a> Run<'a> {
                 self.record(Event::normal(reason::RECONCILIATION_SUCCEEDED, message));
             }
         }
+        self.tell_failure(&verdict);
         // A run that only concludes a wait for health built nothing itself.
         let past = self.past().map(|past| past.digest.clone());
         let digest = self.digest.take().or(past);

@@ -33,8 +33,10 @@ async fn a_deletion_policy_decides_what_goes_along() {
         let path = format!("./{name}");
         scene.kustomization(name, APPS, &path, fields).await;
     }
-    let fields = json!({"deletionPolicy": "WaitForTermination", "prune": false, "timeout": "5s"});
-    scene.kustomization(waits, APPS, "./waits", fields).await;
+    let wait = |timeout: &str| json!({"deletionPolicy": "WaitForTermination", "prune": false, "timeout": timeout});
+    scene
+        .kustomization(waits, APPS, "./waits", wait("5m"))
+        .await;
     for name in cases.map(|case| case.0).into_iter().chain([waits]) {
         scene.applied(name, &revision).await;
     }
@@ -68,4 +70,16 @@ async fn a_deletion_policy_decides_what_goes_along() {
     scene.patch::<ConfigMap>(waits, held(json!(null))).await;
     scene.gone::<Kustomization>(waits).await;
     assert_eq!(scene.value(waits).await, None);
+
+    // It does so for as long as the timeout.
+    scene
+        .kustomization(waits, APPS, "./waits", wait("1s"))
+        .await;
+    scene.applied(waits, &revision).await;
+    let hold = held(json!(["example.com/hold"]));
+    scene.patch::<ConfigMap>(waits, hold).await;
+    scene.delete::<Kustomization>(waits).await;
+    scene.gone::<Kustomization>(waits).await;
+    assert!(scene.value(waits).await.is_some());
+    scene.patch::<ConfigMap>(waits, held(json!(null))).await;
 }

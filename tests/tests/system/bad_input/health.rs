@@ -3,10 +3,19 @@
 use std::time::Instant;
 
 use flux_api::{GitRepository, Kustomization};
-use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::ConfigMap};
+use flux_tests::sandbox::wait;
+use k8s_openapi::api::{
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{ConfigMap, Event},
+};
+use kube::{ResourceExt, api::ListParams};
 use serde_json::json;
 
-use super::{manifests::config_map, scene::Scene};
+use super::{
+    cluster::PATIENCE,
+    manifests::{condition, config_map},
+    scene::Scene,
+};
 
 const APPS: &str = "apps";
 
@@ -174,4 +183,56 @@ async fn ten_that_depend_on_each_other_follow_at_once() {
         let applied = &object.data["status"]["lastAppliedRevision"];
         assert_eq!(*applied, revision, "{}", name(number));
     }
+}
+
+/// An object that is left alone is not waited for; while others are, Healthy does not say what was
+/// so before, and an event about a revision names it.
+#[tokio::test]
+async fn what_is_left_alone_is_not_waited_for() {
+    let scene = Scene::start("left-alone").await;
+    let repository = scene.repository(APPS);
+    let web = WEB.replace("replicas: 0", "replicas: 1");
+    let alone = web.replace(
+        "  name: web\n",
+        "  name: web\n  annotations: {kustomize.toolkit.fluxcd.io/reconcile: disabled}\n",
+    );
+    // Applied once; there is no node that runs it.
+    let revision = repository.commit(&[("web.yaml", Some(&web))]);
+    scene.source(APPS, &repository).await;
+    scene.kustomization(APPS, APPS, "./", json!({})).await;
+    scene.applied(APPS, &revision).await;
+
+    let wait = json!({"wait": true, "timeout": "2s"});
+    scene.kustomization(APPS, APPS, "./", wait).await;
+    let what = "shows that health is not known";
+    scene
+        .until::<Kustomization, _>(APPS, what, |object| {
+            let healthy = condition(object, "Healthy");
+            (healthy["status"] == "Unknown")
+                .then_some(())
+                .ok_or_else(|| healthy.to_string())
+        })
+        .await;
+    let words = ["health check failed after 2s: timeout waiting for: [Deployment/"];
+    scene
+        .says::<Kustomization>(APPS, "False", "HealthCheckFailed", &words)
+        .await;
+    let events = scene.api::<Event>();
+    let failed = async || {
+        let all = events.list(&ListParams::default()).await.unwrap().items;
+        all.into_iter()
+            .find(|event| event.data["reason"] == "HealthCheckFailed")
+            .ok_or_else(|| "none yet".to_owned())
+    };
+    let event = wait::until("the event", PATIENCE, None, failed)
+        .await
+        .unwrap();
+    assert_eq!(
+        event.annotations()["kustomize.toolkit.fluxcd.io/revision"],
+        revision
+    );
+
+    let revision = repository.commit(&[("web.yaml", Some(&alone))]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
 }
