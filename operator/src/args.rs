@@ -117,8 +117,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "remote_bases")]
     pub no_remote_bases: bool,
 
-    /// Feature gates by Flux's names, NAME=true or NAME=false. Known is
-    /// StrictPostBuildSubstitutions: variables that are not set fail the build [default: true].
+    /// Feature gates by Flux's names, NAME=true or NAME=false. Known are
+    /// StrictPostBuildSubstitutions: variables that are not set fail the build [default: true], and
+    /// AdditiveCELDependencyCheck: a readyExpr must be true beside the usual check, not in its place
+    /// [default: false].
     #[arg(long, value_delimiter = ',', value_name = "NAME=BOOL", value_parser = feature_gate)]
     pub feature_gates: Vec<(String, bool)>,
 
@@ -168,6 +170,11 @@ impl Args {
         }
     }
 
+    /// Whether a `readyExpr` adds to the usual check of a dependency.
+    pub fn additive_expressions(&self) -> bool {
+        self.feature("AdditiveCELDependencyCheck", false)
+    }
+
     fn feature(&self, name: &str, default: bool) -> bool {
         let given = self
             .feature_gates
@@ -213,6 +220,9 @@ mod tests {
             Args::parse_from(["x", gates]).unset(),
             flux_build::Unset::Empty
         );
+        assert!(!args.additive_expressions());
+        let gates = "--feature-gates=AdditiveCELDependencyCheck=true";
+        assert!(Args::parse_from(["x", gates]).additive_expressions());
         assert!(Args::try_parse_from(["x", "--feature-gates=A=maybe"]).is_err());
         assert_eq!(args.controllers, ControllerName::ALL);
         assert!(args.watch_all_namespaces && !args.enable_leader_election);

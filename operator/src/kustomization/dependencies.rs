@@ -36,11 +36,11 @@ pub fn check(object: &Kustomization, revision: &str, context: &Context) -> Resul
         let Some(found) = context.stores.kustomizations.get(&reference) else {
             return Err(format!("dependency '{key}' not found"));
         };
-        if dependency
+        let has_expression = dependency
             .ready_expr
             .as_ref()
-            .is_some_and(|e| !e.is_empty())
-        {
+            .is_some_and(|e| !e.is_empty());
+        if has_expression && !context.args.additive_expressions() {
             continue;
         }
         judge(object, &context.newest_of(found), revision)
