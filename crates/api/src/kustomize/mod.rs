@@ -55,7 +55,8 @@ pub struct KustomizationSpec {
     #[schemars(extend("pattern" = schema::DURATION))]
     pub retry_interval: Option<GoDuration>,
 
-    /// Longest time for building, applying and health checks; `interval` when left out.
+    /// Longest time for building, and for health checks; `interval` less 30 s when left out, but at
+    /// least 30 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = schema::DURATION))]
     pub timeout: Option<GoDuration>,
