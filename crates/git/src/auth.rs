@@ -60,6 +60,21 @@ pub enum AuthError {
     /// A signing key cannot be used.
     #[error("invalid Secret of signingKey: {0}")]
     Signing(String),
+    /// The Secret is of a GitHub App.
+    #[error(
+        "it has the data of a GitHub App ('githubAppID'), which is for spec.provider: github and not supported yet; use a deploy key or a token"
+    )]
+    GithubApp,
+}
+
+impl AuthError {
+    /// The reason that Flux's GitRepository puts into its conditions for such a Secret.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::GithubApp => "InvalidProviderConfiguration",
+            _ => "AuthenticationFailed",
+        }
+    }
 }
 
 /// Credentials and what is trusted, for one URL. Cheap to clone; `Debug` shows no secret.
@@ -136,12 +151,15 @@ impl Auth {
     /// Reads a Secret's data.
     ///
     /// ssh: `identity` and `known_hosts`, `password` is the key's pass phrase. http(s):
-    /// `bearerToken`, or `username` and `password` (else those of the URL); `ca.crt` before
-    /// `caFile`; `tls.crt` with `tls.key`.
+    /// `bearerToken`, or `username` and `password`, of which the URL may bring what the Secret lacks;
+    /// `ca.crt` before `caFile`; `tls.crt` with `tls.key`.
     ///
     /// # Errors
     /// [`AuthError`] names the key of the Secret and what is wrong with it.
     pub fn from_secret(url: &GitUrl, data: &BTreeMap<String, Vec<u8>>) -> Result<Self, AuthError> {
+        if text(data, "githubAppID").is_some() {
+            return Err(AuthError::GithubApp);
+        }
         let method = match url.scheme() {
             Scheme::Ssh => Method::Ssh(ssh(data)?),
             scheme => Method::Http(http(url, scheme.as_str(), data)?),
@@ -271,44 +289,20 @@ fn http(
     scheme: &'static str,
     data: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Http, AuthError> {
-    let login = match (
-        text(data, "bearerToken"),
-        text(data, "username"),
-        text(data, "password"),
-    ) {
-        (Some(_), ..) if url.user().is_some() => {
+    let login = match text(data, "bearerToken") {
+        Some(_) if url.user().is_some() => {
             return Err(AuthError::Conflict {
                 scheme,
                 problem: "'bearerToken' of the Secret and the user in the URL exclude each other, remove one",
             });
         }
-        (Some(token), ..) => Login::Bearer(token),
-        (None, Some(user), password) => Login::Basic {
-            user,
-            password: password.unwrap_or_default(),
-        },
-        (None, None, Some(_)) => {
-            return Err(AuthError::Missing {
-                scheme,
-                key: "username",
-                hint: "; 'password' is set without it",
-            });
-        }
-        (None, None, None) => {
-            if data.contains_key("identity") {
-                return Err(AuthError::Conflict {
-                    scheme,
-                    problem: "the Secret has a key for ssh ('identity'), but the URL is not ssh://",
-                });
-            }
-            login_of(url)
-        }
+        Some(token) => Login::Bearer(token),
+        None => basic(url, scheme, data)?,
     };
-    let ca = match (data.get("ca.crt"), data.get("caFile")) {
-        (Some(ca), _) => Some(("ca.crt", ca)),
-        (None, Some(ca)) => Some(("caFile", ca)),
-        (None, None) => None,
-    };
+    let ca = ["ca.crt", "caFile"].into_iter().find_map(|key| {
+        let pem = data.get(key).filter(|pem| !pem.is_empty())?;
+        Some((key, pem))
+    });
     let ca = match ca {
         Some((key, pem)) => match reqwest::Certificate::from_pem_bundle(pem) {
             Ok(certificates) if !certificates.is_empty() => Some(pem.clone()),
@@ -341,6 +335,36 @@ fn http(
     Ok(Http { login, ca, client })
 }
 
+/// User and password of the Secret; what it lacks may be in the URL.
+fn basic(
+    url: &GitUrl,
+    scheme: &'static str,
+    data: &BTreeMap<String, Vec<u8>>,
+) -> Result<Login, AuthError> {
+    let (user, password) = (text(data, "username"), text(data, "password"));
+    if user.is_none() && password.is_none() {
+        return match data.contains_key("identity") {
+            true => Err(AuthError::Conflict {
+                scheme,
+                problem: "the Secret has a key for ssh ('identity'), but the URL is not ssh://",
+            }),
+            false => Ok(login_of(url)),
+        };
+    }
+    let of_url = |text: Option<&str>| text.map(|text| Zeroizing::new(text.to_owned()));
+    let user = user.or_else(|| of_url(url.user()));
+    Ok(Login::Basic {
+        user: user.ok_or(AuthError::Missing {
+            scheme,
+            key: "username",
+            hint: "; 'password' is set without it",
+        })?,
+        password: password
+            .or_else(|| of_url(url.password()))
+            .unwrap_or_default(),
+    })
+}
+
 /// User information in the URL.
 fn login_of(url: &GitUrl) -> Login {
     match (url.user(), url.password()) {
@@ -353,78 +377,4 @@ fn login_of(url: &GitUrl) -> Login {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::Algorithm;
-
-    fn secret(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec()))
-            .collect()
-    }
-
-    fn error(url: &str, pairs: &[(&str, &str)]) -> String {
-        let url = GitUrl::parse(url).unwrap();
-        Auth::from_secret(&url, &secret(pairs))
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn refuses() {
-        let ssh = "ssh://git@h/r";
-        let https = "https://h/r";
-        assert_eq!(
-            error(ssh, &[]),
-            "invalid 'ssh' auth option: 'identity' is required"
-        );
-        assert_eq!(
-            error(ssh, &[("identity", "x")]),
-            "invalid 'ssh' auth option: 'known_hosts' is required"
-        );
-        assert!(
-            error(ssh, &[("identity", "x"), ("known_hosts", "")]).contains("invalid 'identity'")
-        );
-        assert!(error(ssh, &[("username", "x")]).contains("the URL is for ssh"));
-        assert!(error(https, &[("password", "x")]).contains("'username' is required"));
-        assert!(error("https://u@h/r", &[("bearerToken", "x")]).contains("exclude each other"));
-        assert!(error(https, &[("identity", "x")]).contains("not ssh://"));
-        assert!(error(https, &[("ca.crt", "x")]).contains("'ca.crt'"));
-        assert!(error(https, &[("tls.crt", "x")]).contains("'tls.key' is required"));
-    }
-
-    #[test]
-    fn precedence_and_identity() {
-        let url = GitUrl::parse("https://h/r").unwrap();
-        let of = |pairs: &[(&str, &str)]| Auth::from_secret(&url, &secret(pairs)).unwrap();
-        let bearer = of(&[
-            ("bearerToken", "t0ken\n"),
-            ("username", "u"),
-            ("password", "p"),
-        ]);
-        assert!(
-            matches!(&*bearer.method, Method::Http(Http { login: Login::Bearer(t), .. }) if **t == "t0ken")
-        );
-        let basic = of(&[("username", "u"), ("password", "s3cret")]);
-        assert!(!format!("{basic:?}").contains("s3cret"));
-        assert_ne!(bearer.identity(), basic.identity());
-        assert_eq!(
-            basic.identity(),
-            of(&[("username", "u"), ("password", "s3cret ")]).identity()
-        );
-        let in_url = Auth::none(&GitUrl::parse("https://u:s3cret@h/r").unwrap());
-        assert_eq!(basic.identity(), in_url.identity());
-    }
-
-    #[test]
-    fn ssh_shows_only_the_fingerprint() {
-        let pair = keys::generate(Algorithm::Ed25519).unwrap();
-        let url = GitUrl::parse("ssh://git@h/r").unwrap();
-        let data = secret(&[("identity", &pair.private_pem), ("known_hosts", "")]);
-        let auth = Auth::from_secret(&url, &data).unwrap();
-        let shown = format!("{auth:?}");
-        assert!(shown.starts_with("Auth(the key SHA256:"), "{shown}");
-        assert_eq!(auth.fingerprint(), Some(pair.fingerprint));
-    }
-}
+mod tests;

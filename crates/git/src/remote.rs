@@ -76,8 +76,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads a Secret with `address` (`http://`, `https://` or `socks5://`), `username`,
-    /// `password`.
+    /// Reads a Secret with `address` (`http://`, `https://` or `socks5://`, where it may carry user
+    /// and password), `username`, `password`.
     ///
     /// # Errors
     /// When the address is missing or not such a URL, or only a password is given.
@@ -103,7 +103,14 @@ impl Proxy {
         let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
             return Err(bad);
         };
-        let credentials = match (text("username"), text("password")) {
+        // What the Secret has under names of its own goes before what the address carries.
+        let in_address = |part: &str| {
+            let part = flux_lang::giturl::decode(part);
+            (!part.is_empty()).then_some(part)
+        };
+        let user = text("username").or_else(|| in_address(url.username()));
+        let password = text("password").or_else(|| in_address(url.password()?));
+        let credentials = match (user, password) {
             (Some(user), password) => Some((user, Zeroizing::new(password.unwrap_or_default()))),
             (None, Some(_)) => {
                 return Err(AuthError::Proxy("'password' is set without 'username'"));
@@ -175,6 +182,17 @@ pub(crate) mod tests {
         assert_eq!(proxy.address(), "http://p:3128");
         assert!(!format!("{proxy:?}").contains("s3cret"));
         assert_eq!(parse(&[("address", "socks5://p")]).unwrap().port, 1080);
+        for (pairs, user, password) in [
+            (&[("address", "http://u:p%40ss@p:1")][..], "u", "p@ss"),
+            (
+                &[("address", "http://u:p@p:1"), ("username", "v")],
+                "v",
+                "p",
+            ),
+        ] {
+            let (found, secret) = parse(pairs).unwrap().credentials.unwrap();
+            assert_eq!((found.as_str(), secret.as_str()), (user, password));
+        }
         for bad in [
             &[][..],
             &[("address", "p:3128")],

@@ -269,8 +269,8 @@ fn scp_suggestion(text: &str) -> Option<String> {
     ))
 }
 
-/// Percent-decodes; what is not UTF-8 afterwards becomes the replacement character.
-fn decode(text: &str) -> String {
+/// Percent-decodes a part of a URL; what is not UTF-8 afterwards becomes the replacement character.
+pub fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

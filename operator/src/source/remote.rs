@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flux_api::names::reason;
 use flux_api::{GitRepository, GitRepositorySpec};
-use flux_git::{Auth, Proxy, Remote};
+use flux_git::{Auth, AuthError, Proxy, Remote};
 use flux_lang::giturl::GitUrl;
 use kube::ResourceExt;
 
@@ -99,9 +99,9 @@ pub(super) fn unreadable(error: SecretError) -> Verdict {
     }
 }
 
-fn unusable(namespace: &str, name: &str, error: &dyn std::fmt::Display) -> Verdict {
+fn unusable(namespace: &str, name: &str, error: &AuthError) -> Verdict {
     Verdict::Failed {
-        reason: reason::AUTHENTICATION_FAILED,
+        reason: error.reason(),
         message: format!("Secret \"{namespace}/{name}\": {error}"),
         retry: Retry::Backoff,
     }

@@ -42,7 +42,7 @@ impl GitError {
             ErrorKind::Empty => "EmptyGitRepository",
             _ => match self {
                 Self::Url(_) => "URLInvalid",
-                Self::Auth(_) => "AuthenticationFailed",
+                Self::Auth(error) => error.reason(),
                 Self::TooLarge { .. } | Self::TooManyFiles { .. } | Self::UnsafePath { .. } => {
                     "ArchiveOperationFailed"
                 }
