@@ -147,6 +147,12 @@ impl Session {
                 problem: said::tidy(text),
             };
         }
+        if let Some(format) = text.strip_prefix(OTHER_FORMAT) {
+            return GitError::ObjectFormat {
+                url: self.remote.url.to_string(),
+                format: said::tidy(format.trim_matches('\'')),
+            };
+        }
         GitError::Protocol {
             host: self.remote.url.authority(),
             problem: said::tidy(text),
@@ -157,6 +163,9 @@ impl Session {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How libgit2 says that objects have names of another kind; the kind follows in quotes.
+const OTHER_FORMAT: &str = "unknown remote object format ";
 
 /// What the disk says when deleting the mirror would not help.
 const OUR_DISK: &[&str] = &[

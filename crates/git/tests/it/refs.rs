@@ -228,3 +228,32 @@ async fn refs_that_would_collide_on_disk() {
         .unwrap();
     assert_eq!(commit.subject, "rewritten");
 }
+
+#[tokio::test]
+async fn other_object_formats_are_not_supported_yet() {
+    let repo = Repo::with_names("sha256");
+    repo.commit(&[("a", "a")], "first");
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    for old_protocol in [false, true] {
+        let options = Options {
+            old_protocol,
+            ..Options::default()
+        };
+        let Some(server) = Sshd::start_with(&repo, &[(&key, Access::Read)], &options) else {
+            return;
+        };
+        let remote = server.remote(&key);
+        let client = Client::new();
+        let main = Reference::Branch("main".into());
+        for error in [
+            client.git.resolve(&remote, &main).await.unwrap_err(),
+            client.git.fetch(&remote, &main).await.unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(
+                text.contains("object format sha256, which is not supported yet"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -47,13 +47,20 @@ pub(crate) struct Repo {
 impl Repo {
     /// An empty repository whose default branch is `main`.
     pub(crate) fn empty() -> Self {
+        Self::with_names("sha1")
+    }
+
+    /// An empty repository whose objects have names of this format.
+    pub(crate) fn with_names(format: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let format = format!("--object-format={format}");
+        let init = ["init", "-q", &format, "-b", "main"];
         run(
             "git",
-            &["init", "-q", "--bare", "-b", "main", "bare"],
+            &[&init[..], &["--bare", "bare"]].concat(),
             dir.path(),
         );
-        run("git", &["init", "-q", "-b", "main", "work"], dir.path());
+        run("git", &[&init[..], &["work"]].concat(), dir.path());
         run(
             "git",
             &["config", "http.receivepack", "true"],
