@@ -8,7 +8,8 @@ pub struct Filter {
     /// Patterns of the specification (`spec.ignore`); those of `.sourceignore` files in the tree
     /// are added.
     pub ignore: IgnoreList,
-    /// Directories to limit a commit to (`spec.sparseCheckout`); all of it when there are none.
+    /// Directories (or files) to limit a commit to (`spec.sparseCheckout`); all of it when there are
+    /// none.
     pub dirs: Vec<String>,
 }
 
@@ -41,24 +42,34 @@ impl Filter {
 
 /// A filter together with the patterns of one tree.
 pub(crate) struct Selection {
-    pub(crate) ignore: IgnoreList,
-    pub(crate) dirs: Vec<String>,
+    ignore: IgnoreList,
+    dirs: Vec<String>,
 }
 
 impl Selection {
+    /// Patterns of files in the tree that a sparse checkout leaves out do not count: nobody would
+    /// have read them.
+    pub(crate) fn new(mut tree: IgnoreList, spec: &IgnoreList, dirs: Vec<String>) -> Self {
+        tree.retain_files(|path| is_checked_out(&dirs, path, false));
+        Self {
+            ignore: IgnoreList::effective(tree, spec),
+            dirs,
+        }
+    }
+
     /// Whether a file or directory counts. Directories that lead to those of a sparse checkout do.
     pub(crate) fn takes(&self, path: &str, is_dir: bool) -> bool {
-        let below = |path: &str, dir: &str| {
-            path.strip_prefix(dir)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let sparse = self.dirs.is_empty()
-            || self
-                .dirs
-                .iter()
-                .any(|dir| below(path, dir) || (is_dir && below(dir, path)));
-        sparse && !self.ignore.ignores(path, is_dir)
+        is_checked_out(&self.dirs, path, is_dir) && !self.ignore.ignores(path, is_dir)
     }
+}
+
+fn is_checked_out(dirs: &[String], path: &str, is_dir: bool) -> bool {
+    let below = |path: &str, dir: &str| {
+        path.strip_prefix(dir)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let leads = |dir: &String| below(path, dir) || (is_dir && below(dir, path));
+    dirs.is_empty() || dirs.iter().any(leads)
 }
 
 #[cfg(test)]
@@ -72,10 +83,8 @@ mod tests {
             dirs,
             ..Filter::default()
         };
-        let selection = Selection {
-            ignore: IgnoreList::parse("*.md", &[]),
-            dirs: filter.normal_dirs(),
-        };
+        let spec = IgnoreList::parse("*.md", &[]);
+        let selection = Selection::new(IgnoreList::new(), &spec, filter.normal_dirs());
         for (path, is_dir, expected) in [
             ("apps", true, true),
             ("apps", false, false),

@@ -121,20 +121,17 @@ impl<'a> Snapshot<'a> {
         if !dirs.is_empty() {
             let root = self.root()?;
             for dir in &dirs {
-                match self.entry(&root, dir)? {
-                    (_, ObjectType::Tree) => {}
-                    _ => return Err(self.no_path(dir)),
-                }
+                let inside = self.normal(Some(dir))?.unwrap_or_default();
+                self.entry(&root, &inside)?;
             }
         }
-        let ignore = self.ignores(&filter.ignore)?;
-        Ok(Selection { ignore, dirs })
+        Ok(Selection::new(self.ignores()?, &filter.ignore, dirs))
     }
 
-    /// Patterns of the tree and of the specification, in effect.
-    fn ignores(&self, spec: &IgnoreList) -> Result<IgnoreList, GitError> {
+    /// The patterns of all files in the tree.
+    fn ignores(&self) -> Result<IgnoreList, GitError> {
         let tree = self.root()?.id();
-        let found = self.mirror.ignores(tree, || {
+        self.mirror.ignores(tree, || {
             let mut list = IgnoreList::new();
             self.walk(None, &mut |entry| {
                 let (dir, name) = entry.path.rsplit_once('/').unwrap_or(("", entry.path));
@@ -146,8 +143,7 @@ impl<'a> Snapshot<'a> {
                 Ok(())
             })?;
             Ok(list)
-        })?;
-        Ok(IgnoreList::effective(found, spec))
+        })
     }
 
     /// The id of the tree or file at a path.

@@ -58,10 +58,11 @@ impl IgnoreList {
         Self { patterns }
     }
 
-    /// The list that decides for a source: `.sourceignore` patterns found in the tree (parents
-    /// before children), then `spec.ignore`. As soon as either has a pattern, only the exclusion
-    /// of Git's own files remains of the built-in ones.
-    pub fn effective(tree: Self, spec: &Self) -> Self {
+    /// The list that decides for a source: `.sourceignore` patterns found in the tree, in whatever
+    /// order, those of a directory before those below it; then `spec.ignore`. As soon as either has a
+    /// pattern, only the exclusion of Git's own files remains of the built-in ones.
+    pub fn effective(mut tree: Self, spec: &Self) -> Self {
+        tree.patterns.sort_by(|a, b| a.domain.cmp(&b.domain));
         let built_in = if tree.is_empty() && spec.is_empty() {
             [VCS, DEFAULTS].concat()
         } else {
@@ -76,6 +77,15 @@ impl IgnoreList {
     /// Whether there is no pattern.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// Keeps the patterns of those files in a tree of which `holds` says so, by their paths.
+    pub fn retain_files(&mut self, holds: impl Fn(&str) -> bool) {
+        self.patterns.retain(|pattern| {
+            let mut path = pattern.domain.clone();
+            path.push(IGNORE_FILE.to_owned());
+            holds(&path.join("/"))
+        });
     }
 
     /// Appends patterns with higher priority.

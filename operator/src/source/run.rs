@@ -271,7 +271,7 @@ pub(super) async fn mirrored(
         .map_err(|error| match error {
             flux_git::GitError::PathNotFound { path, commit } => Verdict::Failed {
                 reason: reason::GIT_OPERATION_FAILED,
-                message: format!("spec.sparseCheckout: commit {commit} has no directory '{path}'"),
+                message: format!("spec.sparseCheckout: commit {commit} has no path '{path}'"),
                 retry: Retry::Backoff,
             },
             error => failed(error),

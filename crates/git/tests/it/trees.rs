@@ -101,6 +101,45 @@ async fn files_and_ignore_rules() {
 }
 
 #[tokio::test]
+async fn a_sparse_checkout_takes_what_is_there() {
+    let repo = filled();
+    repo.commit(
+        &[
+            // Not checked out, so nobody reads it.
+            (".sourceignore", "/*\n!/clusters\n"),
+            ("apps/.sourceignore", "deep/\n"),
+            ("appsets/x.yaml", "x: 1\n"),
+        ],
+        "ignore",
+    );
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Read)]) else {
+        return;
+    };
+    let (remote, client) = (server.remote(&key), Client::new());
+    let commit = client.git.fetch(&remote, &main_branch()).await.unwrap();
+    let names = async |dirs: &[&str]| {
+        let filter = Filter {
+            dirs: dirs.iter().map(|dir| (*dir).to_owned()).collect(),
+            ..Filter::default()
+        };
+        let files = client.git.files(&remote, &commit.id, &filter, None).await;
+        files.map(|files| files.into_keys().collect::<Vec<_>>())
+    };
+    let apps = ["apps/.sourceignore", "apps/a.yaml"];
+    assert_eq!(names(&["./apps"]).await.unwrap(), apps);
+    assert_eq!(
+        names(&["apps/", "README.md"]).await.unwrap(),
+        ["README.md", apps[0], apps[1]]
+    );
+    assert!(names(&[]).await.unwrap().is_empty(), "all is ignored");
+    for dirs in [&["apps", "nowhere"][..], &["../apps"], &["link"]] {
+        let error = names(dirs).await.unwrap_err();
+        assert!(matches!(error, GitError::PathNotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn archives_are_reproducible() {
     let repo = filled();
     let key = keys::generate(Algorithm::Ed25519).unwrap();

@@ -152,6 +152,30 @@ fn built_in_patterns() {
     let both = IgnoreList::effective(tree, &IgnoreList::parse("!sub/keep.txt", &[]));
     assert!(both.ignores("sub/a.txt", false) && !both.ignores("sub/keep.txt", false));
     assert!(!both.ignores("a.txt", false));
+    // Git's own stay out unless somebody asks for them.
+    let git = IgnoreList::effective(IgnoreList::new(), &IgnoreList::parse("!.gitignore", &[]));
+    assert!(!git.ignores(".gitignore", false) && git.ignores(".gitmodules", false));
+}
+
+#[test]
+fn patterns_of_a_directory_come_before_those_below_it() {
+    // As Git lists a tree: `.deploy` stands before `.sourceignore`.
+    let mut tree = IgnoreList::parse("!keep.txt\n*.tmp\n!a.tmp", &[".deploy"]);
+    tree.extend(IgnoreList::parse("*.txt", &[]));
+    tree.extend(IgnoreList::parse("*.md", &["apps", "deep"]));
+    let list = IgnoreList::effective(tree.clone(), &IgnoreList::new());
+    for (path, ignored) in [
+        (".deploy/keep.txt", false),
+        (".deploy/other.txt", true),
+        (".deploy/a.tmp", false),
+        (".deploy/b.tmp", true),
+        ("apps/deep/x.md", true),
+        ("apps/x.md", false),
+    ] {
+        assert_eq!(list.ignores(path, false), ignored, "{path}");
+    }
+    tree.retain_files(|path| path == "apps/deep/.sourceignore");
+    assert_eq!(tree, IgnoreList::parse("*.md", &["apps", "deep"]));
 }
 
 proptest! {
