@@ -6,6 +6,9 @@ use git2::Oid;
 use crate::error::GitError;
 use crate::listing::{Listing, RemoteRef};
 
+/// Where tags are.
+const TAGS: &str = "refs/tags/";
+
 /// What to follow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
@@ -82,6 +85,15 @@ impl Reference {
         }
     }
 
+    /// Whether it is a tag that is followed, under whatever name.
+    pub fn is_tag(&self) -> bool {
+        match self {
+            Self::Tag(_) | Self::Semver(_) => true,
+            Self::Name(_) => self.refname().is_some_and(|name| name.starts_with(TAGS)),
+            Self::Branch(_) | Self::Commit { .. } => false,
+        }
+    }
+
     /// Checks what can be checked without the remote.
     pub(crate) fn validate(&self) -> Result<(), GitError> {
         let problem = match self {
@@ -111,7 +123,7 @@ impl Reference {
     pub(crate) fn refname(&self) -> Option<String> {
         match self {
             Self::Branch(branch) => Some(format!("refs/heads/{branch}")),
-            Self::Tag(tag) => Some(format!("refs/tags/{tag}")),
+            Self::Tag(tag) => Some(format!("{TAGS}{tag}")),
             Self::Name(name) => Some(name.strip_suffix("^{}").unwrap_or(name).to_owned()),
             Self::Commit { branch, .. } => branch.as_ref().map(|b| format!("refs/heads/{b}")),
             Self::Semver(_) => None,
@@ -120,7 +132,7 @@ impl Reference {
 
     /// Prefixes of the refs that are needed to decide. `HEAD` names the default branch in errors.
     pub(crate) fn prefixes(&self) -> Vec<String> {
-        let wanted = self.refname().unwrap_or_else(|| "refs/tags/".to_owned());
+        let wanted = self.refname().unwrap_or_else(|| TAGS.to_owned());
         vec![wanted, "HEAD".to_owned()]
     }
 
@@ -138,28 +150,35 @@ impl Reference {
         })
     }
 
-    /// What a revision in Flux's form (`main@sha1:…`, `sha1:…`) was found by.
+    /// What a revision in Flux's form (`main@sha1:…`, `sha1:…`, once `main/…` and `HEAD/…`) was found
+    /// by.
     pub(crate) fn picked_by(&self, revision: &str) -> Result<Picked, GitError> {
         let foreign = || {
             GitError::Reference(format!(
                 "revision '{revision}' is not of what is followed now"
             ))
         };
-        let (label, id) = revision.rsplit_once("sha1:").ok_or_else(foreign)?;
+        let (label, id) = match revision.rsplit_once("sha1:") {
+            Some((label, id)) => (label.strip_suffix('@').unwrap_or(label), id),
+            None => match revision.rsplit_once('/') {
+                Some(("HEAD", id)) => ("", id),
+                Some(parts) => parts,
+                None => ("", revision),
+            },
+        };
         let id = full_id(id).ok_or_else(foreign)?;
-        let label = label.strip_suffix('@').unwrap_or(label);
         let fits = match self {
             Self::Branch(name) | Self::Tag(name) | Self::Name(name) => name == label,
             Self::Semver(_) => !label.is_empty(),
             Self::Commit { sha, branch } => {
-                *sha == id.to_string() && branch.as_deref().unwrap_or_default() == label
+                full_id(sha) == Some(id) && branch.as_deref().unwrap_or_default() == label
             }
         };
         if !fits {
             return Err(foreign());
         }
         let refname = self.refname().unwrap_or_else(|| match self {
-            Self::Semver(_) => format!("refs/tags/{label}"),
+            Self::Semver(_) => format!("{TAGS}{label}"),
             _ => String::new(),
         });
         Ok(Picked {
@@ -236,7 +255,7 @@ fn pick_version(listing: &Listing, range: &str, url: &str) -> Result<Picked, Git
         .refs
         .iter()
         .filter_map(|found| {
-            let tag = found.name.strip_prefix("refs/tags/")?;
+            let tag = found.name.strip_prefix(TAGS)?;
             Some((Version::parse_tag(tag).ok()?, tag, found))
         })
         .collect();
@@ -276,194 +295,4 @@ fn not_found(what: String, listing: &Listing, url: &str) -> GitError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listing() -> Listing {
-        let id = |digit: char| Oid::from_str(&digit.to_string().repeat(40)).unwrap();
-        let entry = |name: &str, of: char, peeled: Option<char>| RemoteRef {
-            name: name.to_owned(),
-            id: id(of),
-            peeled: peeled.map(id),
-        };
-        Listing {
-            refs: vec![
-                entry("HEAD", 'a', None),
-                entry("refs/heads/main", 'a', None),
-                entry("refs/pull/7/head", 'b', None),
-                entry("refs/tags/v1.2.3", 'c', Some('d')),
-                entry("refs/tags/v1.10.0", 'e', None),
-                entry("refs/tags/v2.0.0-rc.1", 'f', None),
-                entry("refs/tags/latest", 'a', None),
-            ],
-            head: Some("refs/heads/main".to_owned()),
-        }
-    }
-
-    #[test]
-    fn picks() {
-        let sha = "9".repeat(40);
-        let cases = [
-            (Reference::Branch("main".into()), "main@sha1:aaaa"),
-            (Reference::Tag("v1.2.3".into()), "v1.2.3@sha1:dddd"),
-            (Reference::Semver("1.x".into()), "v1.10.0@sha1:eeee"),
-            (
-                Reference::Semver(">=1.0.0-0".into()),
-                "v2.0.0-rc.1@sha1:ffff",
-            ),
-            (
-                Reference::Name("refs/pull/7/head".into()),
-                "refs/pull/7/head@sha1:bbbb",
-            ),
-            (
-                Reference::Name("refs/tags/v1.2.3^{}".into()),
-                "refs/tags/v1.2.3^{}@sha1:dddd",
-            ),
-            (
-                Reference::Commit {
-                    sha: sha.clone(),
-                    branch: None,
-                },
-                "sha1:9999",
-            ),
-            (
-                Reference::Commit {
-                    sha,
-                    branch: Some("main".into()),
-                },
-                "main@sha1:9999",
-            ),
-        ];
-        for (reference, revision) in cases {
-            reference.validate().unwrap();
-            let got = reference.pick(&listing(), "u").unwrap().revision();
-            assert!(got.starts_with(revision), "{reference:?}: {got}");
-        }
-    }
-
-    #[test]
-    fn misses() {
-        let empty = Listing::default();
-        let cases = [
-            (
-                Reference::default(),
-                listing(),
-                "branch 'master' not found in u; the default branch of the repository is 'main'",
-            ),
-            (
-                Reference::Tag("v9".into()),
-                listing(),
-                "tag 'v9' not found in u",
-            ),
-            (
-                Reference::Semver(">=3".into()),
-                listing(),
-                "no match found for semver: >=3 (of 3 version tags in u, the highest is v2.0.0-rc.1)",
-            ),
-            (Reference::default(), empty, "repository u is empty"),
-        ];
-        for (reference, listing, part) in cases {
-            let error = reference.pick(&listing, "u").unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn revisions_lead_back_to_refs() {
-        let sha = "9".repeat(40);
-        let commit = |branch: Option<&str>| Reference::Commit {
-            sha: sha.clone(),
-            branch: branch.map(str::to_owned),
-        };
-        for (reference, label, refname) in [
-            (
-                Reference::Branch("a/b".into()),
-                "a/b@",
-                Some("refs/heads/a/b"),
-            ),
-            (Reference::Tag("v1".into()), "v1@", Some("refs/tags/v1")),
-            (
-                Reference::Semver("*".into()),
-                "1.2.3@",
-                Some("refs/tags/1.2.3"),
-            ),
-            (
-                Reference::Name("refs/pull/7/head".into()),
-                "refs/pull/7/head@",
-                Some("refs/pull/7/head"),
-            ),
-            (commit(None), "", Some("")),
-            (commit(Some("main")), "main@", Some("refs/heads/main")),
-            (Reference::Branch("main".into()), "master@", None),
-            (commit(Some("main")), "", None),
-        ] {
-            let revision = format!("{label}sha1:{sha}");
-            let picked = reference.picked_by(&revision).ok();
-            assert_eq!(
-                picked.as_ref().map(|p| p.refname.as_str()),
-                refname,
-                "{revision}"
-            );
-            if let Some(picked) = picked {
-                assert_eq!(picked.revision(), revision);
-            }
-        }
-        for revision in ["", "main@sha1:123", "main/abc"] {
-            assert!(
-                Reference::Branch("main".into())
-                    .picked_by(revision)
-                    .is_err(),
-                "{revision}"
-            );
-        }
-    }
-
-    #[test]
-    fn invalid_without_asking() {
-        for (reference, part) in [
-            (Reference::Semver("not a range".into()), "semver range"),
-            (Reference::Name("/refs/x".into()), "slash"),
-            (Reference::Name("refs/a..b".into()), "not a valid ref name"),
-            (Reference::Branch("a b".into()), "not a valid ref name"),
-            (
-                Reference::Commit {
-                    sha: "abc".into(),
-                    branch: None,
-                },
-                "40 hexadecimal digits",
-            ),
-        ] {
-            let error = reference.validate().unwrap_err().to_string();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn precedence() {
-        let all = |commit, name, tag, semver, branch| {
-            Reference::from_parts(branch, tag, semver, name, commit)
-        };
-        let s = Some("x");
-        assert!(matches!(
-            all(s, s, s, s, s),
-            Reference::Commit {
-                branch: Some(_),
-                ..
-            }
-        ));
-        assert!(matches!(all(None, s, s, s, s), Reference::Name(_)));
-        assert!(matches!(all(None, None, s, s, s), Reference::Tag(_)));
-        assert!(matches!(
-            all(Some(""), None, None, s, s),
-            Reference::Semver(_)
-        ));
-        assert_eq!(
-            all(None, None, None, None, s),
-            Reference::Branch("x".into())
-        );
-        assert_eq!(
-            all(None, None, None, None, None),
-            Reference::Branch("master".into())
-        );
-    }
-}
+mod tests;

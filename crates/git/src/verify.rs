@@ -232,8 +232,10 @@ fn verify_tag(
             "it is about commit {target}, the server gives {commit} for it"
         )));
     }
-    let (text, signature) = split(object.data())
-        .ok_or_else(|| failed("it is not signed; sign it (git tag -s)".to_owned()))?;
+    let (text, signature) = split(object.data()).ok_or_else(|| VerifyError::NoTag {
+        tag: name.to_owned(),
+        problem: "it is not signed; sign it (git tag -s)",
+    })?;
     keys.check(&String::from_utf8_lossy(signature), text)
         .map_err(failed)
 }

@@ -2,7 +2,7 @@
 
 use flux_api::names::reason;
 use flux_api::{GitRepository, VerificationMode};
-use flux_git::{Commit, Reference, Remote, TrustedKeys, VerifyError, VerifyMode};
+use flux_git::{Commit, Remote, TrustedKeys, VerifyError, VerifyMode};
 use kube::ResourceExt;
 
 use super::remote::unreadable;
@@ -38,10 +38,7 @@ impl Check {
                 )));
             }
         };
-        let by_tag = matches!(
-            reference(object.spec.reference.as_ref()),
-            Reference::Tag(_) | Reference::Semver(_)
-        );
+        let by_tag = reference(object.spec.reference.as_ref()).is_tag();
         if mode != VerifyMode::Head && !by_tag {
             return Err(stalled(
                 "cannot verify tag object's signature if a tag reference is not specified; set spec.ref.tag or spec.ref.semver, or spec.verify.mode: HEAD".to_owned(),

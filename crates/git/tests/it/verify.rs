@@ -55,7 +55,12 @@ async fn signed_commits_and_tags_are_verified() {
         .unwrap();
     assert!(said.contains("tag '1.0.0@") && said.contains(&id), "{said}");
     let semver = Reference::Semver(">=1.0.0".into());
-    check(&semver, VerifyMode::Tag, &keys).await.unwrap();
+    let name = Reference::Name("refs/tags/1.0.0".into());
+    let peeled = Reference::Name("refs/tags/1.0.0^{}".into());
+    for reference in [&semver, &name, &peeled] {
+        assert!(reference.is_tag() && !branch.is_tag());
+        check(reference, VerifyMode::Tag, &keys).await.unwrap();
+    }
 
     let other = keys::generate(Algorithm::Ed25519).unwrap();
     let stranger = trusted(&[&other.public_openssh]);
@@ -70,8 +75,11 @@ async fn signed_commits_and_tags_are_verified() {
         (&tag("light"), VerifyMode::Tag, &keys, "lightweight"),
         (&tag("plain"), VerifyMode::Tag, &keys, "is not signed"),
     ] {
-        let error = check(reference, mode, keys).await.unwrap_err().to_string();
-        assert!(error.contains(part), "{error}");
+        let error = check(reference, mode, keys).await.unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+        // Nothing to verify is another thing than a signature that is not good.
+        let no_tag = matches!(error, VerifyError::NoTag { .. });
+        assert_eq!(no_tag, mode == VerifyMode::Tag, "{error}");
     }
 
     // The same signature over another text.
