@@ -11,7 +11,7 @@ use crate::compact::compact;
 use crate::error::GitError;
 use crate::listing::Listing;
 use crate::mirror::{Mirror, local_ref};
-use crate::reference::{Picked, Reference};
+use crate::reference::{Picked, Picks, Reference};
 use crate::said::tidy;
 use crate::session::Session;
 use crate::transport::with_session;
@@ -117,6 +117,32 @@ pub(crate) fn known(mirror: &Mirror, reference: &Reference) -> Option<(Commit, O
     Some((commit, seen))
 }
 
+/// The one of several tags with equal versions that counts, as far as the mirror knows.
+pub(crate) fn choose(mirror: &Mirror, picks: Picks) -> Picked {
+    if picks.ties.is_empty() {
+        return picks.best;
+    }
+    let Some(repository) = mirror.open_quietly() else {
+        return picks.best;
+    };
+    let unknown = picks.all().find(|pick| !has(&repository, pick)).cloned();
+    unknown
+        .or_else(|| newest(&repository, &picks))
+        .unwrap_or(picks.best)
+}
+
+/// The pick with the newest commit, of those that are in the mirror.
+fn newest(repository: &Repository, picks: &Picks) -> Option<Picked> {
+    let time = |pick: &&Picked| {
+        let commit = repository.find_commit(pick.commit).ok();
+        commit.map(|commit| commit.committer().when().seconds())
+    };
+    // The last of equals is taken, which shall be the best.
+    let all = picks.ties.iter().rev().chain([&picks.best]);
+    let here = all.filter(|pick| has(repository, pick));
+    here.max_by_key(time).cloned()
+}
+
 /// Notes that the remote has what the mirror has, if it is so.
 pub(crate) fn confirm(mirror: &Mirror, picked: &Picked, since: Instant) {
     let Some(repository) = mirror.open_quietly() else {
@@ -157,9 +183,10 @@ fn download(
         .connect_auth(Direction::Fetch, Some(callbacks(session)), None)
         .map_err(explain)?;
     let listing = listing(connection.list().map_err(explain)?);
-    let picked = reference.pick(&listing, &url)?;
-    if has(repository, &picked) {
-        return Ok(picked);
+    let picks = reference.pick(&listing, &url)?;
+    let missing: Vec<_> = picks.all().filter(|pick| !has(repository, pick)).collect();
+    if missing.is_empty() {
+        return Ok(newest(repository, &picks).unwrap_or(picks.best));
     }
     if let Reference::Commit { branch, .. } = reference {
         let branch = branch.as_deref();
@@ -168,30 +195,30 @@ fn download(
             connection.remote(),
             session,
             &listing,
-            picked,
+            picks.best,
             branch,
         );
     }
-    let spec = format!("+{}:{}", picked.refname, local_ref(&picked.refname));
+    let specs: Vec<_> = missing
+        .iter()
+        .map(|pick| format!("+{}:{}", pick.refname, local_ref(&pick.refname)))
+        .collect();
     let shallow = connection
         .remote()
-        .download(&[&spec], Some(&mut options(session, 1)));
+        .download(&specs, Some(&mut options(session, 1)));
     match shallow {
         // "server doesn't support shallow": then with all its history.
         Err(error) if error.message().contains("support shallow") => {
             drop(connection);
             let options = &mut options(session, full_depth(repository));
-            remote.download(&[&spec], Some(options)).map_err(explain)?;
+            remote.download(&specs, Some(options)).map_err(explain)?;
         }
         result => result.map_err(explain)?,
     }
-    if has(repository, &picked) {
-        return Ok(picked);
-    }
-    Err(GitError::Reference(format!(
-        "{} in {url} does not point to a commit",
-        picked.refname
-    )))
+    newest(repository, &picks).ok_or_else(|| {
+        let refname = &picks.best.refname;
+        GitError::Reference(format!("{refname} in {url} does not point to a commit"))
+    })
 }
 
 /// A commit that is not the tip of what is asked for: by a ref that has it as its tip, by its id

@@ -73,7 +73,8 @@ impl Git {
     }
 
     /// What a reference is at the remote now: one listing of the wanted ref, nothing is fetched.
-    /// A commit is returned as it is, without asking.
+    /// A commit is returned as it is, without asking. Of tags with equal versions one that was not
+    /// fetched yet is returned, if there is one: without it nobody knows which is the newest.
     ///
     /// # Errors
     /// When the remote cannot be asked, or has no such ref.
@@ -90,15 +91,15 @@ impl Git {
         };
         let asked = Instant::now();
         let listing = list(&reference.prefixes()).await?;
-        let picked = match reference.pick(&listing, &url) {
+        let picks = match reference.pick(&listing, &url) {
             // Without HEAD the short listing cannot tell an empty repository from a wrong name.
             Err(_) if listing.find("HEAD").is_none() => reference.pick(&list(&[]).await?, &url)?,
-            picked => picked?,
+            picks => picks?,
         };
-        let head = picked.head();
         blocking(move || {
+            let picked = fetch::choose(&mirror, picks);
             fetch::confirm(&mirror, &picked, asked);
-            Ok(head)
+            Ok(picked.head())
         })
         .await
     }

@@ -1,6 +1,8 @@
 //! What to follow in a repository, and how it is found in a listing of refs.
 
-use flux_lang::semver::{Constraint, Version};
+mod version;
+
+use flux_lang::semver::Constraint;
 use git2::Oid;
 
 use crate::error::GitError;
@@ -49,6 +51,28 @@ pub(crate) struct Picked {
     pub(crate) commit: Oid,
     pub(crate) refname: String,
     pub(crate) label: String,
+}
+
+/// What a listing has for a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Picks {
+    pub(crate) best: Picked,
+    /// Tags of a version that equals that of `best`. Of these the one with the newest commit counts.
+    pub(crate) ties: Vec<Picked>,
+}
+
+impl Picks {
+    /// The best and those that equal it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Picked> {
+        [&self.best].into_iter().chain(&self.ties)
+    }
+}
+
+impl From<Picked> for Picks {
+    fn from(best: Picked) -> Self {
+        let ties = Vec::new();
+        Self { best, ties }
+    }
 }
 
 impl Default for Reference {
@@ -190,7 +214,7 @@ impl Reference {
     }
 
     /// Finds the ref in a listing. `url` is for messages.
-    pub(crate) fn pick(&self, listing: &Listing, url: &str) -> Result<Picked, GitError> {
+    pub(crate) fn pick(&self, listing: &Listing, url: &str) -> Result<Picks, GitError> {
         if listing.refs.is_empty() {
             return Err(GitError::EmptyRepository {
                 url: url.to_owned(),
@@ -201,14 +225,14 @@ impl Reference {
             Self::Tag(tag) => (format!("tag '{tag}'"), tag),
             Self::Name(name) => (format!("ref '{name}'"), name),
             Self::Commit { sha, .. } => (format!("commit '{sha}'"), sha),
-            Self::Semver(range) => return pick_version(listing, range, url),
+            Self::Semver(range) => return version::highest(listing, range, url),
         };
         if let Some(pinned) = self.pinned() {
-            return Ok(pinned);
+            return Ok(pinned.into());
         }
         let name = self.refname().unwrap_or_default();
         match listing.find(&name) {
-            Some(found) => Ok(picked(found, label)),
+            Some(found) => Ok(picked(found, label).into()),
             None => Err(not_found(what, listing, url)),
         }
     }
@@ -245,38 +269,6 @@ fn picked(found: &RemoteRef, label: &str) -> Picked {
         commit: found.peeled.unwrap_or(found.id),
         refname: found.name.clone(),
         label: label.to_owned(),
-    }
-}
-
-fn pick_version(listing: &Listing, range: &str, url: &str) -> Result<Picked, GitError> {
-    let constraint = Constraint::parse(range)
-        .map_err(|e| GitError::Reference(format!("semver range '{range}' is not valid: {e}")))?;
-    let mut versions: Vec<(Version, &str, &RemoteRef)> = listing
-        .refs
-        .iter()
-        .filter_map(|found| {
-            let tag = found.name.strip_prefix(TAGS)?;
-            Some((Version::parse_tag(tag).ok()?, tag, found))
-        })
-        .collect();
-    // Versions that differ in build metadata only are equal: the name decides, so that the choice
-    // is the same each time.
-    versions.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)));
-    match versions
-        .iter()
-        .rev()
-        .find(|(version, ..)| constraint.matches(version))
-    {
-        Some((_, tag, found)) => Ok(picked(found, tag)),
-        None => Err(GitError::NoVersion {
-            constraint: range.to_owned(),
-            url: url.to_owned(),
-            versions: versions.len(),
-            newest: versions
-                .last()
-                .map(|(_, tag, _)| format!(", the highest is {tag}"))
-                .unwrap_or_default(),
-        }),
     }
 }
 

@@ -16,6 +16,9 @@ fn listing() -> Listing {
             entry("refs/tags/v1.10.0", 'e', None),
             entry("refs/tags/v2.0.0-rc.1", 'f', None),
             entry("refs/tags/latest", 'a', None),
+            // No version: Flux wants three numbers.
+            entry("refs/tags/v1.99", 'a', None),
+            entry("refs/tags/2", 'a', None),
         ],
         head: Some("refs/heads/main".to_owned()),
     }
@@ -57,7 +60,7 @@ fn picks() {
     ];
     for (reference, revision) in cases {
         reference.validate().unwrap();
-        let got = reference.pick(&listing(), "u").unwrap().revision();
+        let got = reference.pick(&listing(), "u").unwrap().best.revision();
         assert!(got.starts_with(revision), "{reference:?}: {got}");
     }
 }
@@ -207,4 +210,26 @@ fn precedence() {
         all(None, None, None, None, None),
         Reference::Branch("master".into())
     );
+}
+
+#[test]
+fn equal_versions_are_told() {
+    let mut listing = listing();
+    for (name, digit) in [("1.10.0+b9", '1'), ("v1.10.0+b10", '2'), ("1.9.0+z", '3')] {
+        listing.refs.push(RemoteRef {
+            name: format!("refs/tags/{name}"),
+            id: Oid::from_str(&digit.to_string().repeat(40)).unwrap(),
+            peeled: None,
+        });
+    }
+    let tags = |range: &str| {
+        let picks = Reference::Semver(range.into()).pick(&listing, "u").unwrap();
+        let ties = picks.ties.into_iter().map(|tie| tie.label);
+        [picks.best.label]
+            .into_iter()
+            .chain(ties)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tags("1.x"), ["v1.10.0+b10", "v1.10.0", "1.10.0+b9"]);
+    assert_eq!(tags("<1.10"), ["1.9.0+z"]);
 }

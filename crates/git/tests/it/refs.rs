@@ -257,3 +257,40 @@ async fn other_object_formats_are_not_supported_yet() {
         }
     }
 }
+
+#[tokio::test]
+async fn of_equal_versions_the_newest_commit_counts() {
+    let repo = Repo::new();
+    let tag = |name: &str, at: &str| {
+        let date = format!("{at}T00:00:00Z");
+        let commit = ["commit", "-q", "--allow-empty", "-m", name];
+        repo.git_at(&date, &commit);
+        repo.git_at(&date, &["tag", "-a", "-m", name, name]);
+        repo.git(&["push", "-q", "../bare", name]);
+    };
+    // By name b9 comes after b10, and the commits are not in the order of the tags.
+    tag("1.0.0+b9", "2020-01-01");
+    tag("1.0.0+b10", "2022-01-01");
+    let key = keys::generate(Algorithm::Ed25519).unwrap();
+    let Some(server) = Sshd::start(&repo, &[(&key, Access::Read)]) else {
+        return;
+    };
+    let (remote, client) = (server.remote(&key), Client::new());
+    let range = Reference::Semver("1.x".into());
+    for (new, at, expected) in [
+        ("1.0.0+b9", "", "1.0.0+b10@"),
+        ("1.0.0+b99", "2021-01-01", "1.0.0+b10@"),
+        ("1.0.0+b11", "2023-01-01", "1.0.0+b11@"),
+    ] {
+        if !at.is_empty() {
+            tag(new, at);
+            // One that was never seen has to be fetched.
+            let head = client.git.resolve(&remote, &range).await.unwrap();
+            assert!(head.revision.starts_with(&format!("{new}@")), "{head:?}");
+        }
+        let commit = client.git.fetch(&remote, &range).await.unwrap();
+        assert!(commit.revision.starts_with(expected), "{commit:?}");
+        let head = client.git.resolve(&remote, &range).await.unwrap();
+        assert_eq!(head.revision, commit.revision, "{new}");
+    }
+}

@@ -88,6 +88,12 @@ impl Repo {
         run("git", args, &self.work())
     }
 
+    /// As if it were this time.
+    pub(crate) fn git_at(&self, time: &str, args: &[&str]) -> String {
+        let time = format!("GIT_COMMITTER_DATE={time}");
+        run("env", &[&[&time, "git"], args].concat(), &self.work())
+    }
+
     /// Commits files and pushes the current branch. Returns the id.
     pub(crate) fn commit(&self, files: &[(&str, &str)], message: &str) -> String {
         for (path, content) in files {
