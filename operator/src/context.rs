@@ -34,6 +34,7 @@ use crate::kustomization::past::Known;
 use crate::metrics::Metrics;
 use crate::references::{Lent, References};
 use crate::source::Source;
+use crate::source::artifact::Seen;
 use crate::source::restore::Unserved;
 use crate::triggers::Trigger;
 use crate::words::api_error;
@@ -134,6 +135,8 @@ pub struct Context {
     pub pushed: Shared<Instant>,
     /// Artifacts that are to be rebuilt after the start.
     pub unserved: Unserved,
+    /// Tarballs that are known to be what they should be, by GitRepository.
+    pub tarballs: Shared<Seen>,
     /// Tags after exclusion, by ImageRepository.
     pub tags: TagStore,
     /// Scans of registries.
@@ -219,6 +222,7 @@ impl Context {
             sources: Shared::default(),
             pushed: Shared::default(),
             unserved: Unserved::default(),
+            tarballs: Shared::default(),
             tags: TagStore::new(tags),
             scans: Scans::default(),
             asked: Shared::default(),

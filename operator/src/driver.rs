@@ -103,6 +103,10 @@ pub trait Controlled:
         let secret = |name| Referent::Secret(Key::new(&namespace, name));
         self.secrets().into_iter().map(secret).collect()
     }
+    /// What to say of a run that takes long.
+    fn progress(&self) -> String {
+        "Reconciliation in progress".to_owned()
+    }
     /// One run.
     fn reconcile(&self, context: &Arc<Context>) -> impl Future<Output = Pass<Self::Status>> + Send;
     /// Called when the outcome of a run is stored: the place to wake dependants.
@@ -429,7 +433,7 @@ async fn show_progress<K: Controlled>(
     let mut status = object.status().cloned().unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
     let list = status.conditions();
-    let message = "Reconciliation in progress";
+    let message = &object.progress();
     conditions::set(
         list,
         names::RECONCILING,

@@ -2,11 +2,13 @@
 //! `gitrepository/<namespace>/<name>/<commit>.tar.gz`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use flux_api::{Artifact, GitRepositoryStatus, Time};
+use flux_api::{Artifact, Time};
 use flux_git::GitError;
 use sha2::{Digest as _, Sha256};
 
@@ -14,10 +16,7 @@ use crate::context::Context;
 use crate::key::Key;
 use crate::source::Mirrored;
 
-/// Tarballs that are kept for readers who still hold an old URL.
-const KEPT: usize = 2;
-
-/// How long an old tarball stays in any case.
+/// How long an old tarball stays in any case, besides the last one.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Why an artifact could not be stored.
@@ -31,30 +30,84 @@ pub enum ArtifactError {
     Write(#[from] io::Error),
 }
 
-fn folder(key: &Key, context: &Context) -> PathBuf {
-    context
-        .artifacts
-        .join("gitrepository")
-        .join(&key.namespace)
-        .join(&key.name)
+/// What was found where a status says that the tarball is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A tarball with the digest that it should have.
+    Intact,
+    /// Nothing.
+    Missing,
+    /// A file with another digest.
+    Damaged,
 }
 
-/// Whether the tarball that a status names is there.
-pub async fn exists(status: &GitRepositoryStatus, context: &Context) -> bool {
-    match &status.artifact {
-        Some(artifact) => {
-            let path = context.artifacts.join(&artifact.path);
-            tokio::fs::try_exists(path).await.unwrap_or(false)
-        }
-        None => false,
+/// The last tarball of an object that was found to be intact, and how the file looked then: as long as
+/// it looks the same, it is not read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    digest: String,
+    inode: u64,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Seen {
+    fn of(path: &Path, digest: &str) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self {
+            digest: digest.to_owned(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified: metadata.modified()?,
+        })
     }
 }
 
-/// Whether the tarball that a status names is there with the digest that it names.
-pub async fn intact(artifact: &Artifact, context: &Context) -> bool {
-    let path = context.artifacts.join(&artifact.path);
-    let digest = tokio::task::spawn_blocking(move || digest_of(&path)).await;
-    digest.is_ok_and(|digest| digest.is_ok_and(|digest| digest == artifact.digest))
+/// Folder of an object's tarballs, below that of all.
+fn relative(key: &Key) -> String {
+    format!("gitrepository/{}/{}", key.namespace, key.name)
+}
+
+fn folder(key: &Key, context: &Context) -> PathBuf {
+    context.artifacts.join(relative(key))
+}
+
+/// Name of the tarball that a status names. None when it names one outside of the object's folder:
+/// who may write a status must not get at the files of others by it.
+fn file_name<'a>(key: &Key, artifact: &'a Artifact) -> Option<&'a str> {
+    let inside = artifact.path.strip_prefix(&relative(key))?;
+    let name = inside.strip_prefix('/')?;
+    (!name.is_empty() && !name.starts_with('.') && !name.contains('/')).then_some(name)
+}
+
+fn path_of(key: &Key, artifact: &Artifact, context: &Context) -> Option<PathBuf> {
+    Some(folder(key, context).join(file_name(key, artifact)?))
+}
+
+/// Where others fetch a tarball of this process.
+pub fn url(path: &str, context: &Context) -> String {
+    format!("{}/{path}", context.artifacts_url)
+}
+
+/// Whether the tarball that a status names is there, and what it should be.
+pub async fn state(key: &Key, artifact: &Artifact, context: &Context) -> State {
+    let Some(path) = path_of(key, artifact, context) else {
+        return State::Missing;
+    };
+    let (digest, known) = (artifact.digest.clone(), context.tarballs.get(key));
+    let look = move || {
+        let seen = Seen::of(&path, &digest)?;
+        let intact = known.as_ref() == Some(&seen) || digest_of(&path)? == digest;
+        io::Result::Ok(intact.then_some(seen))
+    };
+    match tokio::task::spawn_blocking(look).await {
+        Ok(Ok(Some(seen))) => {
+            context.tarballs.set(key, seen);
+            State::Intact
+        }
+        Ok(Ok(None)) => State::Damaged,
+        _ => State::Missing,
+    }
 }
 
 fn digest_of(path: &Path) -> io::Result<String> {
@@ -73,8 +126,10 @@ fn digest_of(path: &Path) -> io::Result<String> {
 }
 
 /// Removes a tarball that is not what it should be.
-pub async fn discard(artifact: &Artifact, context: &Context) {
-    let _ = tokio::fs::remove_file(context.artifacts.join(&artifact.path)).await;
+pub async fn discard(key: &Key, artifact: &Artifact, context: &Context) {
+    if let Some(path) = path_of(key, artifact, context) {
+        let _ = tokio::fs::remove_file(path).await;
+    }
 }
 
 /// Packs the commit and describes the result. Where the files that count are those of the commit
@@ -95,8 +150,9 @@ pub async fn store(
     let same = before.filter(|(before, artifact)| {
         before.content == source.content && before.commit.revision == artifact.revision
     });
-    let (digest, size) = match same {
-        Some((_, artifact)) if link(&context.artifacts.join(&artifact.path), &path).await => {
+    let last = before.and_then(|(_, artifact)| file_name(key, artifact));
+    let (digest, size) = match (same, last) {
+        (Some((_, artifact)), Some(last)) if link(&folder.join(last), &path).await => {
             (artifact.digest.clone(), artifact.size)
         }
         _ => {
@@ -107,14 +163,17 @@ pub async fn store(
             (archive.digest, i64::try_from(archive.size).ok())
         }
     };
-    if let Err(error) = collect_garbage(&folder, &file).await {
+    if let Ok(seen) = Seen::of(&path, &digest) {
+        context.tarballs.set(key, seen);
+    }
+    if let Err(error) = collect_garbage(&folder, &file, last).await {
         tracing::warn!(%error, source = %key, "old artifacts cannot be removed");
     }
-    let relative = format!("gitrepository/{}/{}/{file}", key.namespace, key.name);
+    let relative = format!("{}/{file}", relative(key));
     Ok(Artifact {
         digest,
         last_update_time: Time(k8s_openapi::jiff::Timestamp::now()),
-        url: format!("{}/{relative}", context.artifacts_url),
+        url: url(&relative, context),
         path: relative,
         revision: source.commit.revision.clone(),
         size,
@@ -130,11 +189,30 @@ async fn link(from: &Path, to: &Path) -> bool {
     }
     // A leftover of the same commit under another filter.
     let _ = tokio::fs::remove_file(to).await;
-    tokio::fs::hard_link(from, to).await.is_ok()
+    if tokio::fs::hard_link(from, to).await.is_err() {
+        return false;
+    }
+    // The grace of the old name begins now. Without it, nothing but that would be lost.
+    if let Ok(file) = tokio::fs::File::open(to).await {
+        let _ = file.into_std().await.set_modified(SystemTime::now());
+    }
+    true
 }
 
-/// Removes all but the newest tarballs.
-async fn collect_garbage(folder: &Path, current: &str) -> io::Result<()> {
+/// Removes the tarballs of an object that nobody can be about to read any more, from a folder in
+/// which nothing was stored in this run.
+pub async fn tidy(key: &Key, artifact: &Artifact, context: &Context) {
+    let Some(current) = file_name(key, artifact) else {
+        return;
+    };
+    if let Err(error) = collect_garbage(&folder(key, context), current, None).await {
+        tracing::warn!(%error, source = %key, "old artifacts cannot be removed");
+    }
+}
+
+/// Removes tarballs that are neither `current`, nor the one before it, nor new. The one before is
+/// `last`, else the newest: who was told of it a moment ago may be about to fetch it.
+async fn collect_garbage(folder: &Path, current: &str, last: Option<&str>) -> io::Result<()> {
     let mut old: Vec<(SystemTime, PathBuf)> = Vec::new();
     let mut entries = tokio::fs::read_dir(folder).await?;
     while let Some(entry) = entries.next_entry().await? {
@@ -143,9 +221,14 @@ async fn collect_garbage(folder: &Path, current: &str) -> io::Result<()> {
         }
     }
     old.sort();
-    let surplus = old.len().saturating_sub(KEPT - 1);
-    for (modified, path) in old.into_iter().take(surplus) {
-        if modified.elapsed().is_ok_and(|age| age > GRACE) {
+    let is_last = |path: &Path| {
+        path.file_name()
+            .is_some_and(|name| Some(name) == last.map(OsStr::new))
+    };
+    let kept = old.iter().position(|(_, path)| is_last(path));
+    let kept = kept.or(old.len().checked_sub(1));
+    for (at, (modified, path)) in old.into_iter().enumerate() {
+        if Some(at) != kept && modified.elapsed().is_ok_and(|age| age > GRACE) {
             tokio::fs::remove_file(path).await?;
         }
     }
@@ -157,8 +240,94 @@ async fn collect_garbage(folder: &Path, current: &str) -> io::Result<()> {
 /// # Errors
 /// When the folder cannot be removed; a missing one is fine.
 pub async fn remove_all(key: &Key, context: &Context) -> io::Result<()> {
+    context.tarballs.remove(key);
     match tokio::fs::remove_dir_all(folder(key, context)).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_names_files_of_its_own_object_only() {
+        let key = Key::new("team", "apps");
+        for (path, name) in [
+            ("gitrepository/team/apps/abc.tar.gz", Some("abc.tar.gz")),
+            ("gitrepository/team/apps/../other/abc.tar.gz", None),
+            ("gitrepository/team/apps/..", None),
+            ("gitrepository/team/apps/", None),
+            ("gitrepository/team/apps-2/abc.tar.gz", None),
+            ("gitrepository/other/apps/abc.tar.gz", None),
+            ("/etc/passwd", None),
+            ("", None),
+        ] {
+            let artifact = Artifact {
+                digest: String::new(),
+                last_update_time: Time(k8s_openapi::jiff::Timestamp::now()),
+                path: path.to_owned(),
+                revision: String::new(),
+                url: String::new(),
+                size: None,
+                metadata: BTreeMap::new(),
+                checksum: None,
+            };
+            assert_eq!(file_name(&key, &artifact), name, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn old_tarballs_go_but_not_the_last_one() {
+        // Names with their ages in seconds; current and last; what stays.
+        for (files, current, last, expected) in [
+            (
+                &[("a", 900), ("b", 800), ("c", 0)][..],
+                "c",
+                Some("a"),
+                "ac",
+            ),
+            (&[("a", 900), ("b", 800), ("c", 0)], "c", None, "bc"),
+            (&[("a", 900), ("b", 800), ("c", 0)], "c", Some("gone"), "bc"),
+            (
+                &[("a", 30), ("b", 20), ("c", 10), ("d", 0)],
+                "d",
+                None,
+                "abcd",
+            ),
+            (&[("a", 900), ("b", 900)], "a", None, "ab"),
+            (&[("a", 900)], "a", None, "a"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, age) in files {
+                let file = std::fs::File::create(folder.path().join(name)).unwrap();
+                let time = SystemTime::now() - Duration::from_secs(*age);
+                file.set_modified(time).unwrap();
+            }
+            collect_garbage(folder.path(), current, last).await.unwrap();
+            let mut left: Vec<_> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            left.sort();
+            assert_eq!(left.concat(), expected, "{files:?} {current} {last:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_name_begins_a_new_grace() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["a", "b"].map(|name| folder.path().join(name));
+        std::fs::write(&from, "x").unwrap();
+        let old = SystemTime::now() - Duration::from_secs(900);
+        std::fs::File::open(&from)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        assert!(link(&from, &to).await);
+        let age = std::fs::metadata(&from).unwrap().modified().unwrap();
+        assert!(age.elapsed().unwrap() < GRACE);
+        assert!(link(&to, &to).await && !link(&folder.path().join("c"), &to).await);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flux_api::names;
 use flux_api::{GitRepository, GitRepositoryStatus, conditions};
-use flux_git::{GitError, Reference};
+use flux_git::{GitError, Reference, Remote};
 use kube::ResourceExt;
 
 use crate::conclusion::{Retry, Verdict};
@@ -72,6 +72,17 @@ impl Controlled for GitRepository {
         .flatten()
         .map(|r| r.name.as_str())
         .collect()
+    }
+
+    fn progress(&self) -> String {
+        let before = self.status.as_ref().and_then(|s| s.observed_generation);
+        match self.metadata.generation {
+            Some(now) if before != Some(now) => format!(
+                "processing object: new generation {} -> {now}",
+                before.unwrap_or(-1)
+            ),
+            _ => "reconciliation in progress".to_owned(),
+        }
     }
 
     async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {
@@ -168,6 +179,30 @@ pub(crate) fn failed(error: GitError) -> Verdict {
         reason: error.reason(),
         message: format!("{error}{remedy}"),
         retry: Retry::Backoff,
+    }
+}
+
+/// The verdict on a commit that could not be had. Scripts and alerts match on how it begins.
+fn not_checked_out(remote: &Remote, error: GitError) -> Verdict {
+    // These are not about the server, or have words of their own.
+    let other = matches!(
+        error,
+        GitError::EmptyRepository { .. } | GitError::Auth(_) | GitError::Cancelled
+    );
+    match failed(error) {
+        Verdict::Failed {
+            reason,
+            message,
+            retry,
+        } if !other => Verdict::Failed {
+            reason,
+            message: format!(
+                "failed to checkout and determine revision: unable to clone '{}': {message}",
+                remote.url
+            ),
+            retry,
+        },
+        verdict => verdict,
     }
 }
 

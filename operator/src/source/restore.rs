@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flux_api::GitRepository;
+use flux_api::{Artifact, GitRepository};
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::artifact::State;
 use super::run::mirrored;
 use super::verify::Check;
 use super::{Source, artifact, reference, remote};
@@ -134,21 +135,32 @@ pub(super) async fn suspended(object: &GitRepository, context: &Arc<Context>) {
     let (Some(source), Some(known)) = (source.mirrored(), known) else {
         return;
     };
-    if context.unserved.is_served(&key) || artifact::intact(known, context).await {
+    if context.unserved.is_served(&key) {
         return;
     }
-    match artifact::store(&key, source, None, context).await {
-        // Another version of ours may pack differently.
-        Ok(new) if new.digest != known.digest => {
-            let patch = json!({"artifact": {"digest": new.digest, "size": new.size}});
-            let api = kube::Api::namespaced(context.client.clone(), &key.namespace);
-            let written = write_status::<GitRepository>(&api, &key.name, patch, context).await;
-            if let Err(error) = written {
-                tracing::warn!(source = %key, %error, kind = GitRepository::KIND, "cannot write the status");
+    let mut found = known.clone();
+    found.url = artifact::url(&known.path, context);
+    if artifact::state(&key, known, context).await != State::Intact {
+        artifact::discard(&key, known, context).await;
+        match artifact::store(&key, source, None, context).await {
+            // Another version of ours may pack differently.
+            Ok(new) => {
+                found = Artifact {
+                    last_update_time: known.last_update_time.clone(),
+                    ..new
+                };
             }
+            Err(error) => tracing::warn!(source = %key, %error, "artifact cannot be rebuilt"),
         }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(source = %key, %error, "artifact cannot be rebuilt"),
+    }
+    if found == *known {
+        return;
+    }
+    let patch = json!({"artifact": found});
+    let api = kube::Api::namespaced(context.client.clone(), &key.namespace);
+    let written = write_status::<GitRepository>(&api, &key.name, patch, context).await;
+    if let Err(error) = written {
+        tracing::warn!(source = %key, %error, kind = GitRepository::KIND, "cannot write the status");
     }
 }
 

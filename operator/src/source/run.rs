@@ -9,8 +9,9 @@ use flux_git::{Commit, Filter, Reference, Remote};
 use flux_lang::gitignore::IgnoreList;
 use kube::ResourceExt;
 
+use super::artifact::State;
 use super::verify::Check;
-use super::{Mirrored, Source, artifact, failed, reference, remote, wake_readers};
+use super::{Mirrored, Source, artifact, failed, not_checked_out, reference, remote, wake_readers};
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
 use crate::events::Event;
@@ -41,19 +42,26 @@ impl Run<'_> {
             }
         };
         self.mention_default_branch();
+        self.renew_url();
         self.serve_restored().await?;
         let pushed = self.pushed(&remote, &reference).await;
         if let Some(commit) = self.unchanged(&remote, &reference, pushed.as_ref()).await? {
             // Keys may have been taken back since.
             self.verify(&remote, &commit, check.as_ref()).await?;
+            self.note_stored(&commit);
+            self.mention_recovery(&commit);
             return Ok(stored(&commit.revision));
         }
         let git = &self.context.git;
         let commit = match pushed {
             Some(commit) => commit,
-            None => git.fetch(&remote, &reference).await.map_err(failed)?,
+            None => {
+                let fetched = git.fetch(&remote, &reference).await;
+                fetched.map_err(|error| not_checked_out(&remote, error))?
+            }
         };
         self.verify(&remote, &commit, check.as_ref()).await?;
+        self.note_outdated(&commit);
         let mirrored = mirrored(self.object, remote, commit, self.context).await?;
         self.store(&mirrored).await?;
         let source = Arc::new(Source::of_commit(mirrored));
@@ -64,6 +72,9 @@ impl Run<'_> {
         };
         if before.and_then(|before| known(&before)) != known(&source) {
             wake_readers(&self.key, self.context);
+        }
+        if let Some(mirrored) = source.mirrored() {
+            self.mention_recovery(&mirrored.commit);
         }
         Ok(stored(source.revision()))
     }
@@ -84,7 +95,7 @@ impl Run<'_> {
     /// The commit, when the remote still shows the one that is stored: one short question, no
     /// fetch, no write. `pushed` is the answer, if it is known.
     async fn unchanged(
-        &self,
+        &mut self,
         remote: &Remote,
         reference: &Reference,
         pushed: Option<&Commit>,
@@ -94,14 +105,18 @@ impl Run<'_> {
             return Ok(None);
         };
         let same = Some(source.generation) == self.object.metadata.generation;
-        if !same || !artifact::exists(&self.status, self.context).await {
+        let Some(artifact) = self.status.artifact.clone().filter(|_| same) else {
+            return Ok(None);
+        };
+        if !self.is_intact(&artifact).await {
             return Ok(None);
         }
+        artifact::tidy(&self.key, &artifact, self.context).await;
         let (id, revision) = match pushed {
             Some(commit) => (commit.id.clone(), commit.revision.clone()),
             None => {
                 let head = self.context.git.resolve(remote, reference).await;
-                let head = head.map_err(failed)?;
+                let head = head.map_err(|error| not_checked_out(remote, error))?;
                 (head.id, head.revision)
             }
         };
@@ -122,14 +137,37 @@ impl Run<'_> {
         let same = Some(source.generation) == self.object.metadata.generation
             && source.commit.revision == artifact.revision;
         if same && !self.context.unserved.is_served(&self.key) {
-            if !artifact::intact(&artifact, self.context).await {
+            if !self.is_intact(&artifact).await {
                 tracing::info!(source = %self.key, "artifact is rebuilt from the mirror");
-                artifact::discard(&artifact, self.context).await;
                 self.store(source).await?;
             }
             self.context.unserved.served(&self.key);
         }
         Ok(())
+    }
+
+    /// Whether the tarball is there and what it should be. A file that is something else is said and
+    /// deleted.
+    async fn is_intact(&mut self, artifact: &flux_api::Artifact) -> bool {
+        let state = artifact::state(&self.key, artifact, self.context).await;
+        if state == State::Damaged {
+            self.events.push(Event::warning(
+                reason::ARTIFACT_VERIFICATION_FAILED,
+                format!(
+                    "failed to verify integrity of artifact: {} does not have the digest {}; it is made again",
+                    artifact.path, artifact.digest
+                ),
+            ));
+            artifact::discard(&self.key, artifact, self.context).await;
+        }
+        state == State::Intact
+    }
+
+    /// Where others fetch the artifact may be another address than when it was stored.
+    fn renew_url(&mut self) {
+        if let Some(artifact) = &mut self.status.artifact {
+            artifact.url = artifact::url(&artifact.path, self.context);
+        }
     }
 
     /// Verifies what the spec demands, and says so in the condition SourceVerified.
@@ -179,12 +217,7 @@ impl Run<'_> {
             })?;
         let old = self.status.artifact.as_ref();
         if old.is_none_or(|old| old.digest != artifact.digest) {
-            let event = Event::normal(
-                reason::NEW_ARTIFACT,
-                format!("stored artifact for commit '{}'", subject(&source.commit)),
-            )
-            .with(names::SOURCE_EVENT_REVISION, &artifact.revision)
-            .with(names::SOURCE_EVENT_DIGEST, &artifact.digest);
+            let event = about(reason::NEW_ARTIFACT, &source.commit, &artifact);
             self.events.push(event);
         }
         // The time says when this content was stored first, not when it was looked at last.
@@ -200,13 +233,20 @@ impl Run<'_> {
         });
         self.status.observed_ignore = self.object.spec.ignore.clone();
         self.status.observed_sparse_checkout = self.object.spec.sparse_checkout.clone();
-        let generation = self.object.metadata.generation.unwrap_or_default();
-        let verdict = stored(&source.commit.revision);
-        let (reason, message) = verdict.words();
-        let list = &mut self.status.conditions;
-        let name = names::ARTIFACT_IN_STORAGE;
-        conditions::set(list, name, true, reason, message, generation);
+        // What Flux's controller may have left; a spec that asks for it does not come here.
+        self.status.observed_include.clear();
+        self.status.included_artifacts.clear();
+        self.status.observed_recurse_submodules = false;
+        self.note_stored(&source.commit);
         Ok(())
+    }
+
+    fn note_stored(&mut self, commit: &Commit) {
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let verdict = stored(&commit.revision);
+        let (reason, message) = verdict.words();
+        let (list, name) = (&mut self.status.conditions, names::ARTIFACT_IN_STORAGE);
+        conditions::set(list, name, true, reason, message, generation);
     }
 
     /// Conditions that exist only while something is wrong.
@@ -216,7 +256,10 @@ impl Run<'_> {
         let (reason, message) = verdict.words();
         let name = match verdict {
             Verdict::Failed { .. } | Verdict::Stalled { .. } => match reason {
-                reason::ARCHIVE_OPERATION_FAILED => names::STORAGE_OPERATION_FAILED,
+                reason::ARCHIVE_OPERATION_FAILED => {
+                    conditions::remove(list, names::FETCH_FAILED);
+                    names::STORAGE_OPERATION_FAILED
+                }
                 // The condition SourceVerified says it; fetching was no problem.
                 reason::VERIFICATION_ERROR
                 | reason::INVALID_VERIFICATION_MODE
@@ -229,18 +272,53 @@ impl Run<'_> {
                 _ => names::FETCH_FAILED,
             },
             Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => {
-                conditions::remove(list, names::FETCH_FAILED);
-                conditions::remove(list, names::STORAGE_OPERATION_FAILED);
+                for name in [
+                    names::FETCH_FAILED,
+                    names::STORAGE_OPERATION_FAILED,
+                    names::ARTIFACT_OUTDATED,
+                    names::INCLUDE_UNAVAILABLE,
+                ] {
+                    conditions::remove(list, name);
+                }
                 return;
             }
         };
         conditions::set(list, name, true, reason, message, generation);
     }
 
+    /// Until the new commit is stored, the artifact is of an old one.
+    fn note_outdated(&mut self, commit: &Commit) {
+        let old = self.status.artifact.as_ref();
+        if old.is_some_and(|old| old.revision != commit.revision) {
+            let generation = self.object.metadata.generation.unwrap_or_default();
+            let message = format!("new upstream revision '{}'", commit.revision);
+            let (list, name) = (&mut self.status.conditions, names::ARTIFACT_OUTDATED);
+            conditions::set(list, name, true, reason::NEW_REVISION, &message, generation);
+        }
+    }
+
+    /// Tells that a failure is over, where no new artifact tells it.
+    fn mention_recovery(&mut self, commit: &Commit) {
+        let before = self.object.status.as_ref();
+        let ready = before.and_then(|before| conditions::get(&before.conditions, names::READY));
+        let told = self.events.iter().any(|e| e.reason == reason::NEW_ARTIFACT);
+        if let Some(artifact) = &self.status.artifact
+            && ready.is_some_and(|ready| ready.status == "False")
+            && !told
+        {
+            self.events.push(about(reason::SUCCEEDED, commit, artifact));
+        }
+    }
+
     /// Flux follows `master` where nothing is set, while most new repositories have `main`.
     fn mention_default_branch(&mut self) {
         let observed = self.status.observed_generation == self.object.metadata.generation;
-        if self.object.spec.reference.is_none() && !observed {
+        let unset = self.object.spec.reference.as_ref().is_none_or(|r| {
+            [&r.branch, &r.tag, &r.semver, &r.name, &r.commit]
+                .iter()
+                .all(|field| field.as_deref().unwrap_or_default().is_empty())
+        });
+        if unset && !observed {
             self.events.push(Event::warning(
                 "DefaultBranch",
                 "spec.ref is not set: following branch \"master\"; set spec.ref.branch to follow another",
@@ -292,7 +370,38 @@ fn stored(revision: &str) -> Verdict {
     }
 }
 
-/// The first line of the commit message, at most 50 characters of it.
-fn subject(commit: &Commit) -> String {
-    commit.subject.chars().take(50).collect()
+/// Good news of a commit whose artifact is stored.
+fn about(reason: &str, commit: &Commit, artifact: &flux_api::Artifact) -> Event {
+    let message = format!(
+        "stored artifact for commit '{}'",
+        shortened(&commit.subject)
+    );
+    Event::normal(reason, message)
+        .with(names::SOURCE_EVENT_REVISION, &artifact.revision)
+        .with(names::SOURCE_EVENT_DIGEST, &artifact.digest)
+}
+
+/// At most 50 characters, and dots where that is not all.
+fn shortened(subject: &str) -> String {
+    match subject.char_indices().nth(50) {
+        Some((end, _)) => format!("{}...", subject.get(..end).unwrap_or_default()),
+        None => subject.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_shortened_as_flux_does_it() {
+        let fifty = "é".repeat(50);
+        for (subject, expected) in [
+            ("Fix it", "Fix it".to_owned()),
+            (&fifty, fifty.clone()),
+            (&format!("{fifty}x"), format!("{fifty}...")),
+        ] {
+            assert_eq!(shortened(subject), expected);
+        }
+    }
 }

@@ -81,6 +81,11 @@ impl Operator {
         }
     }
 
+    /// Where it keeps artifacts.
+    pub(super) fn artifacts(&self) -> PathBuf {
+        self.storage.join("artifacts")
+    }
+
     /// Kills it as `kill -9` does and starts it again, on the storage that it had or on an empty
     /// one; returns when it has read the cluster.
     pub(super) async fn crash(&mut self, env: &Env, empty: bool) {

@@ -26,6 +26,7 @@ mod restart;
 mod scene;
 mod shared_namespace;
 mod signatures;
+mod sources;
 mod updates;
 mod updating;
 mod waiting;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -37,7 +38,7 @@ pub(super) struct Scene {
     pub(super) namespace: String,
     client: Client,
     bystander: Repository,
-    _running: Option<RwLockReadGuard<'static, Operator>>,
+    running: Option<RwLockReadGuard<'static, Operator>>,
 }
 
 /// A repository on the sandbox's server, with a clone to make commits in.
@@ -88,7 +89,7 @@ impl Scene {
             client: env.client().await.unwrap(),
             bystander: create_repository(env, &namespace, BYSTANDER),
             namespace,
-            _running: running,
+            running,
         };
         let content = config_map(BYSTANDER, "first");
         scene.bystander.commit(&[("app.yaml", Some(&content))]);
@@ -97,6 +98,11 @@ impl Scene {
             .kustomization(BYSTANDER, BYSTANDER, "./", json!({}))
             .await;
         scene
+    }
+
+    /// Where the operator keeps artifacts, for tests that do not have the cluster to themselves.
+    pub(super) fn artifacts(&self) -> PathBuf {
+        self.running.as_ref().unwrap().artifacts()
     }
 
     /// The Git server.
