@@ -73,8 +73,9 @@ pub struct GitRepositorySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<GitRepositoryVerification>,
 
-    /// Files to leave out of the artifact, in the syntax of `.gitignore`; replaces the built-in
-    /// list.
+    /// Files to leave out of the artifact, in the syntax of `.gitignore`, after the patterns of
+    /// `.sourceignore` files. Any pattern of either replaces the built-in ones (media, archives, CI
+    /// configuration), but for Git's own files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore: Option<String>,
 
@@ -90,7 +91,7 @@ pub struct GitRepositorySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<GitRepositoryInclude>,
 
-    /// Directories to check out; everything when left out.
+    /// Directories to check out, each of which must exist; everything when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sparse_checkout: Vec<String>,
 
@@ -129,8 +130,8 @@ open_enum! {
     }
 }
 
-/// Which commit of a Git repository is meant. The most specific field wins: `commit`, `name`,
-/// `semver`, `tag`, `branch`.
+/// Which commit of a Git repository is meant. Of several fields the first of these counts: `commit`,
+/// `name`, `tag`, `semver`, `branch`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GitRepositoryRef {
@@ -150,7 +151,7 @@ pub struct GitRepositoryRef {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 
-    /// Commit id to check out; with `branch` only that branch is fetched.
+    /// Id of the commit to check out, all 40 digits; `branch` names the branch that it is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
 }
