@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
+use git2::Oid;
 use tokio::task::spawn_blocking;
 
 use crate::archive::{self, Archive};
@@ -14,6 +15,7 @@ use crate::error::GitError;
 use crate::fetch::{self, Commit};
 use crate::filter::Filter;
 use crate::first::{self, FirstCommit};
+use crate::folders::Folders;
 use crate::lsrefs;
 use crate::mirror::{Mirror, Salt};
 use crate::reference::{Head, Reference};
@@ -35,6 +37,7 @@ struct Inner {
     salt: Salt,
     mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
     queues: Queues,
+    folders: Folders,
 }
 
 impl std::fmt::Debug for Git {
@@ -66,6 +69,7 @@ impl Git {
             salt,
             mirrors: Mutex::default(),
             queues: Queues::default(),
+            folders: Folders::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -245,16 +249,22 @@ impl Git {
     pub async fn object_ids(
         &self,
         remote: &Remote,
-        commit: &str,
+        commit: &Commit,
         paths: Vec<String>,
     ) -> Result<Vec<Option<String>>, GitError> {
-        self.snapshot(remote, commit, move |snapshot| {
-            let id = |path: &String| match snapshot.object(Some(path)) {
-                Ok(id) => Ok(Some(id.to_string())),
-                Err(GitError::PathNotFound { .. }) => Ok(None),
-                Err(error) => Err(error),
-            };
-            paths.iter().map(id).collect()
+        let text = |ids: Vec<Option<Oid>>| {
+            let text = |id: Option<Oid>| id.map(|id| id.to_string());
+            ids.into_iter().map(text).collect()
+        };
+        let tree = fetch::parse_id(&commit.tree)?;
+        let known = self.inner.folders.ids(tree, &paths, |_| Err(()));
+        if let Ok(ids) = known {
+            return Ok(text(ids));
+        }
+        let inner = self.inner.clone();
+        self.snapshot(remote, &commit.id, move |snapshot| {
+            let ids = inner.folders.ids(tree, &paths, |id| snapshot.folder(id))?;
+            Ok(text(ids))
         })
         .await
     }

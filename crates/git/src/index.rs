@@ -1,14 +1,13 @@
 //! What files hold, remembered by object id: a file, or a whole folder, whose id was seen before is
 //! not read again, in whatever commit, branch or repository it turns up. Blocking.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use git2::{FileMode, Odb, Oid, Repository};
 
 use crate::error::GitError;
+use crate::generations::Generations;
 use crate::tree::{MAX_DEPTH, Snapshot};
 
 /// Entries kept per generation: two monorepos of 100,000 files. With two generations and some 60
@@ -60,8 +59,8 @@ impl<T> Index<T> {
     /// An empty index of what `look` finds in files whose names are `wanted`.
     pub fn new(wanted: fn(&str) -> bool, look: fn(&[u8]) -> Option<T>) -> Self {
         let known = Known {
-            files: Generations::default(),
-            folders: Generations::default(),
+            files: Generations::new(MAX_ENTRIES),
+            folders: Generations::new(MAX_ENTRIES),
         };
         Self {
             wanted,
@@ -72,44 +71,6 @@ impl<T> Index<T> {
 
     fn known(&self) -> MutexGuard<'_, Known<T>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A map that forgets what was not asked for during a whole generation.
-struct Generations<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
-    weight: usize,
-}
-
-impl<K, V> Default for Generations<K, V> {
-    fn default() -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            weight: 0,
-        }
-    }
-}
-
-impl<K: Hash + Eq, V: Clone> Generations<K, V> {
-    fn get(&mut self, key: &K, weight: impl FnOnce(&V) -> usize) -> Option<V> {
-        if let Some(value) = self.young.get(key) {
-            return Some(value.clone());
-        }
-        let (key, value) = self.old.remove_entry(key)?;
-        let weight = weight(&value);
-        self.insert(key, value.clone(), weight);
-        Some(value)
-    }
-
-    fn insert(&mut self, key: K, value: V, weight: usize) {
-        if self.weight >= MAX_ENTRIES {
-            self.old = std::mem::take(&mut self.young);
-            self.weight = 0;
-        }
-        self.weight += weight;
-        self.young.insert(key, value);
     }
 }
 
@@ -243,21 +204,5 @@ impl<T> Walk<'_, T> {
         };
         self.index.known().files.insert(id, value.clone(), 1);
         Ok(value)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_asked_for_is_forgotten() {
-        let mut map = Generations::<usize, usize>::default();
-        for key in 0..MAX_ENTRIES * 3 {
-            map.insert(key, key, 1);
-            assert_eq!(map.get(&0, |_| 1), Some(0), "asked for all the time");
-        }
-        assert_eq!(map.get(&1, |_| 1), None);
-        assert!(map.young.len() + map.old.len() <= 2 * MAX_ENTRIES + 2);
     }
 }

@@ -19,6 +19,8 @@ mod error;
 mod fetch;
 mod filter;
 mod first;
+mod folders;
+mod generations;
 mod git;
 mod history;
 mod http;

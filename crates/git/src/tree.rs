@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::GitError;
 use crate::fetch::parse_id;
 use crate::filter::{Filter, Selection};
+use crate::folders::Folder;
 use crate::mirror::{Mirror, hex};
 use crate::remote::Remote;
 
@@ -153,6 +154,13 @@ impl<'a> Snapshot<'a> {
             return Ok(root.id());
         };
         self.entry(&root, &path).map(|(id, _)| id)
+    }
+
+    /// What is in a tree.
+    pub(crate) fn folder(&self, tree: Oid) -> Result<Folder, GitError> {
+        let tree = self.repository.find_tree(tree);
+        tree.map(|tree| Folder::of(&tree))
+            .map_err(|error| self.damage(&error))
     }
 
     /// Visits directories before what is in them, in Git's order.

@@ -139,10 +139,7 @@ impl Source {
         context: &Context,
     ) -> Result<Vec<Option<String>>, SourceError> {
         match &self.content {
-            Content::Mirrored(m) => Ok(context
-                .git
-                .object_ids(&m.remote, &m.commit.id, paths)
-                .await?),
+            Content::Mirrored(m) => Ok(context.git.object_ids(&m.remote, &m.commit, paths).await?),
             Content::Artifact(download) => {
                 Ok(download.ids(&paths, context.args.http_retry).await?)
             }

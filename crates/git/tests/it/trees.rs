@@ -83,6 +83,18 @@ async fn files_and_ignore_rules() {
             .unwrap()
     };
     assert_eq!(digest(&commit.id, None).await, commit.tree);
+    let paths = ["./", "apps", "apps/a.yaml", "link", "nowhere", "../apps"].map(str::to_owned);
+    for _ in 0..2 {
+        let ids = client
+            .git
+            .object_ids(&remote, &commit, paths.to_vec())
+            .await
+            .unwrap();
+        for (path, id) in paths.iter().zip(ids) {
+            let expected = client.git.tree_digest(&remote, &commit.id, Some(path));
+            assert_eq!(id, expected.await.ok(), "{path}");
+        }
+    }
     let before = digest(&commit.id, Some("apps")).await;
 
     repo.commit(&[("apps/.sourceignore", "*.yaml\n!a.yaml\n")], "ignore");
