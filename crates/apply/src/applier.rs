@@ -4,20 +4,17 @@
 //! all refusals are reported together. Flux stops at the first and applies nothing of the stage
 //! (fluxcd/kustomize-controller issues 1231 and 1168 ask for the difference).
 
-use std::time::Duration;
-
 use flux_api::inventory::ObjectId;
 use futures::{StreamExt, stream};
 use kube::Client;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::health::{self, Status};
+use crate::definitions;
 use crate::live::Live;
 use crate::mapper::{self, Mapper};
 use crate::object::{self, Owner};
 use crate::one::{Done, Terms};
 use crate::plan::{Options, Plan, Planned};
-use crate::request;
 use crate::stages::{self, Stage};
 
 /// What happened to an object.
@@ -222,30 +219,16 @@ impl Applier {
         outcome: &mut Outcome,
     ) {
         let deadline = Instant::now() + options.definition_timeout;
-        for definition in definitions {
-            for (gvk, _) in mapper::served_by(&definition.object) {
-                self.mapper.forget(&gvk.api_version()).await;
-            }
-            let path = definition.path();
-            loop {
-                let status = match request::get(&self.client, &path).await {
-                    Ok(Some(live)) => health::status(&live),
-                    Ok(None) => Status::NotFound,
-                    Err(error) => Status::InProgress(error.to_string()),
-                };
-                if status == Status::Current {
-                    break;
-                }
-                if Instant::now() > deadline || matches!(status, Status::Failed(_)) {
-                    outcome.failures.push(Failure {
-                        attempt: Attempt::Apply,
-                        id: definition.id.clone(),
-                        reason: "NotEstablished".into(),
-                        message: format!("{} {}", status.name(), status.detail()),
-                    });
-                    break;
-                }
-                sleep(Duration::from_millis(50)).await;
+        for Planned { id, object, .. } in definitions {
+            let served =
+                definitions::await_served(&self.client, &self.mapper, object, deadline).await;
+            if let Err(status) = served {
+                outcome.failures.push(Failure {
+                    attempt: Attempt::Apply,
+                    id: id.clone(),
+                    reason: "NotEstablished".into(),
+                    message: format!("{} {}", status.name(), status.detail()),
+                });
             }
         }
     }

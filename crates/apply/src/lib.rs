@@ -19,12 +19,14 @@
 //! | [`fields`] | who owns which fields |
 //! | [`live`] | what is known of live objects, and what others change |
 //! | [`applier`] | applying a set of objects |
+//! | [`definitions`] | waiting until new kinds are served |
 //! | [`prune`] | deleting what is no longer wanted |
 //! | [`health`] | whether an object has reached its desired state |
 //! | [`variables`] | reading the variables of `substituteFrom` |
 //! | [`wait`] | waiting for health by watching, not by asking again |
 
 pub mod applier;
+pub mod definitions;
 pub mod fields;
 mod follow;
 pub mod health;

@@ -208,6 +208,21 @@ pub async fn json_patch(
     patch(client, uri, "application/json-patch+json", body).await
 }
 
+/// Sends a JSON merge patch.
+///
+/// # Errors
+/// See [`RequestError`].
+pub(crate) async fn merge_patch(
+    client: &Client,
+    path: &str,
+    manager: &str,
+    change: &Value,
+) -> Result<Answer, RequestError> {
+    let uri = format!("{path}?fieldManager={manager}");
+    let body = serde_json::to_vec(change)?;
+    patch(client, uri, "application/merge-patch+json", body).await
+}
+
 async fn patch(
     client: &Client,
     uri: String,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use flux_apply::health::{self, Status};
+use flux_apply::health::Status;
 use flux_apply::object::{self, Gvk};
-use flux_apply::{Mapper, mapper, stages};
+use flux_apply::{Mapper, definitions, stages};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::Value;
@@ -16,13 +16,6 @@ use crate::error::Error;
 
 /// Pause between attempts while the API server is away.
 const RETRY: Duration = Duration::from_millis(500);
-/// Pause between looks at a definition that is not served yet.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// A definition that is not served for so long is touched: it takes a second.
-const NUDGE: Duration = Duration::from_secs(10);
-/// The annotation that does it, for the moment between two requests.
-const TOUCHED: &str = "flux-sync/touched";
 
 /// What an apply did to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,72 +136,21 @@ impl Cluster {
         let mapper = Mapper::new(self.client.clone());
         for definition in all {
             let what = display(definition);
-            let mut nudge = Instant::now() + NUDGE;
-            loop {
-                let state = match self.live(&mapper, definition).await {
-                    Ok(Some(live)) => health::status(&live),
-                    Ok(None) => Status::NotFound,
-                    Err(error) => Status::InProgress(self.error(error).to_string()),
-                };
-                match state {
-                    Status::Current if self.is_served(definition).await => break,
-                    Status::Failed(why) => {
-                        return Err(Error::input(format!("{what} cannot be served: {why}")));
-                    }
-                    state if Instant::now() > deadline => {
-                        return Err(Error::input(format!(
-                            "{what} is not served in time: {} {}",
-                            state.name(),
-                            state.detail()
-                        )));
-                    }
-                    Status::InProgress(_) if Instant::now() > nudge => {
-                        self.touch(&mapper, definition).await;
-                        nudge = Instant::now() + NUDGE;
-                    }
-                    _ => sleep(LOOK).await,
+            match definitions::await_served(&self.client, &mapper, definition, deadline).await {
+                Ok(()) => {}
+                Err(Status::Failed(why)) => {
+                    return Err(Error::input(format!("{what} cannot be served: {why}")));
+                }
+                Err(status) => {
+                    return Err(Error::input(format!(
+                        "{what} is not served in time: {} {}",
+                        status.name(),
+                        status.detail()
+                    )));
                 }
             }
         }
         Ok(())
-    }
-
-    /// Changes a definition and takes that back. An API server that is killed between accepting the
-    /// names of a definition and serving it goes on, after its restart, only when the definition
-    /// changes, or after five minutes, when it looks at all of them again.
-    async fn touch(&self, mapper: &Mapper, definition: &Value) {
-        let Ok(api) = self.api_of(mapper, definition).await else {
-            return;
-        };
-        let name = object::name(definition);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        for value in [Value::from("once"), Value::Null] {
-            let annotations = serde_json::json!({"metadata": {"annotations": {TOUCHED: value}}});
-            // Whether it helped is seen by whoever looks again.
-            let _ = api.patch(name, &params, &Patch::Merge(annotations)).await;
-        }
-    }
-
-    /// Whether discovery knows all kinds that a definition serves, which takes a moment longer
-    /// than its status says.
-    async fn is_served(&self, definition: &Value) -> bool {
-        let mapper = Mapper::new(self.client.clone());
-        for (gvk, _) in mapper::served_by(definition) {
-            if !matches!(mapper.resource(&gvk).await, Ok(Some(_))) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// An object as it is in the cluster.
-    async fn live(&self, mapper: &Mapper, object: &Value) -> kube::Result<Option<Value>> {
-        let api = self.api_of(mapper, object).await?;
-        let live = api.get_opt(object::name(object)).await?;
-        Ok(live.and_then(|live| serde_json::to_value(live).ok()))
     }
 
     async fn api_of(&self, mapper: &Mapper, object: &Value) -> kube::Result<Api<DynamicObject>> {
