@@ -8,6 +8,9 @@
 /// The booleans of YAML 1.1 that are texts in YAML 1.2, lower case.
 const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
 
+/// Longest scalar that is looked at, in bytes: a date with its time.
+const MAX_TOKEN: usize = 64;
+
 /// The first such scalar of a file and its line, counted from 1.
 pub(crate) fn read_otherwise(content: &[u8]) -> Option<(usize, &str)> {
     let text = std::str::from_utf8(content).ok()?;
@@ -22,14 +25,21 @@ fn in_line(line: &str) -> Option<&str> {
     for piece in line.split_inclusive([' ', '\t', '[', '{', ',']) {
         let before = line.get(..start)?;
         let rest = line.get(start..)?;
-        let token = rest.split(is_end).next().unwrap_or_default();
+        start += piece.len();
+        let mut beginning = rest.char_indices().take(MAX_TOKEN + 1);
+        let end = match beginning.find(|(_, character)| is_end(*character)) {
+            Some((end, _)) => end,
+            None if rest.len() <= MAX_TOKEN => rest.len(),
+            // To look for its end each time would take for ever in a line of brackets.
+            None => continue,
+        };
+        let token = rest.get(..end)?;
         let follows = rest.get(token.len()..)?.trim_start();
         let ends = follows.is_empty() || follows.starts_with([',', ']', '}', ':', '#']);
         let word = ends && WORDS.contains(&token.to_ascii_lowercase().as_str());
         if (word || is_date(token)) && begins_scalar(before) {
             return Some(token);
         }
-        start += piece.len();
     }
     None
 }
@@ -90,5 +100,7 @@ mod tests {
             assert_eq!(in_line(text), found, "{text}");
         }
         assert_eq!(read_otherwise(b"a: 1\nb: off\n"), Some((2, "off")));
+        let long = format!("a: \"{}\"\nb: no\n", "[".repeat(1 << 20));
+        assert_eq!(read_otherwise(long.as_bytes()), Some((2, "no")));
     }
 }
