@@ -135,7 +135,15 @@ fn corpus() -> Vec<(&'static str, String, Expect)> {
         ("key that is a boolean for some", manifest_of("{on: x}"), Left),
         ("date", manifest_of("2020-01-01"), Left),
         ("quoted words and dates", manifest_of("['yes', \"2020-01-01\", say no, no-op]"), Same),
-        ("namespace", format!("== kustomization.yaml\nnamespace: x\nresources: [a.yaml]\n== a.yaml\n{a}"), Left),
+        ("namespace", format!("== kustomization.yaml\nnamespace: x\nresources: [a.yaml]\n== a.yaml\n{a}---\n{b}  namespace: old\n"), Same),
+        ("namespaces of units", format!("== a.yaml\n{a}== s/kustomization.yaml\nnamespace: xx\nresources: [a.yaml]\n== s/a.yaml\n{a}== t/kustomization.yaml\nnamespace: yy\nresources: [a.yaml]\n== t/a.yaml\n{a}"), Same),
+        ("namespace within a namespace", format!("== kustomization.yaml\nnamespace: outer\nresources: [base, b.yaml]\n== b.yaml\n{b}== base/kustomization.yaml\nnamespace: inner\nresources: [a.yaml]\n== base/a.yaml\n{a}"), Same),
+        ("namespaces that make one of two", format!("== kustomization.yaml\nresources: [s, t]\n== s/kustomization.yaml\nnamespace: xx\nresources: [a.yaml]\n== s/a.yaml\n{a}== t/kustomization.yaml\nnamespace: xx\nresources: [a.yaml]\n== t/a.yaml\n{a}"), Refused),
+        ("namespace that makes one of two", format!("== kustomization.yaml\nnamespace: outer\nresources: [s, t]\n== s/kustomization.yaml\nnamespace: xx\nresources: [a.yaml]\n== s/a.yaml\n{a}== t/kustomization.yaml\nnamespace: yy\nresources: [a.yaml]\n== t/a.yaml\n{a}"), Refused),
+        ("one that a unit's namespace tells apart", format!("== kustomization.yaml\nresources: [a.yaml, s]\n== a.yaml\n{a}== s/kustomization.yaml\nnamespace: xx\nresources: [../a.yaml]\n"), Same),
+        ("namespace of a kind that is renamed", "== kustomization.yaml\nnamespace: xx\nresources: [a.yaml]\n== a.yaml\napiVersion: v1\nkind: Namespace\nmetadata: {name: nn}\n".into(), Left),
+        ("name that is a boolean for some", "== kustomization.yaml\nresources: [a.yaml]\n== a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: n}\n".into(), Left),
+        ("namespace of nothing", "== kustomization.yaml\nnamespace: x\nresources: []\n".into(), Left),
         ("generator", "== kustomization.yaml\nconfigMapGenerator:\n- name: g\n  literals: [a=b]\n".into(), Left),
         ("unit with prefix", format!("== a.yaml\n{a}== sub/kustomization.yaml\nnamePrefix: p-\nresources: [a.yaml]\n== sub/a.yaml\n{a}"), Left),
         ("duplicates", format!("== a.yaml\n{a}== b.yaml\n{a}"), Refused),
@@ -342,7 +350,7 @@ async fn old_patches_still_work() {
 #[tokio::test]
 async fn failures_of_the_program() {
     let Some(options) = options() else { return };
-    let files = layout("== app/kustomization.yaml\nnamespace: x\nresources: [gone.yaml]\n");
+    let files = layout("== app/kustomization.yaml\nnamePrefix: x-\nresources: [gone.yaml]\n");
     let none = spec(json!({}));
     let error = build(&files, "app", &none, "ns", &options)
         .await
@@ -378,8 +386,9 @@ async fn failures_of_the_program() {
         .unwrap_err()
         .to_string();
     assert!(
-        error
-            .starts_with("the kustomize program is needed (app/kustomization.yaml uses namespace)"),
+        error.starts_with(
+            "the kustomize program is needed (app/kustomization.yaml uses namePrefix)"
+        ),
         "{error}"
     );
 }

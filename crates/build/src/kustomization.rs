@@ -53,10 +53,10 @@ pub(crate) struct Kustomization {
     pub(crate) fields: Map<String, Value>,
 }
 
-/// What a kustomization file that only lists resources says.
+/// What a kustomization file says that lists resources and at most puts them into a namespace.
 pub(crate) enum Listing {
-    /// Paths, in order.
-    Resources(Vec<String>),
+    /// Paths, in order, and the namespace.
+    Resources(Vec<String>, Option<String>),
     /// It has no content, which kustomize takes for a mistake.
     Empty,
     /// It says more; the text names what.
@@ -114,14 +114,19 @@ pub(crate) fn read(files: &Files, directory: &str) -> Result<Option<Kustomizatio
 impl Kustomization {
     /// What the file lists, if that is all it does.
     pub(crate) fn listing(&self) -> Listing {
-        let mut resources = Vec::new();
+        let (mut resources, mut namespace) = (Vec::new(), None);
         let mut empty = true;
         for (field, value) in &self.fields {
             let known = match (field.as_str(), value.as_str()) {
                 ("apiVersion", Some("kustomize.config.k8s.io/v1beta1"))
                 | ("kind", Some("Kustomization")) => true,
+                ("namespace", Some(text)) if !text.is_empty() => {
+                    namespace = Some(text.to_owned());
+                    empty = false;
+                    true
+                }
                 ("metadata", _) => {
-                    empty = value.is_null();
+                    empty &= value.is_null();
                     value.is_null() || value.is_object()
                 }
                 ("resources" | "bases", _) => match value {
@@ -145,7 +150,7 @@ impl Kustomization {
         for field in ["resources", "bases"] {
             resources.extend(texts(self.fields.get(field)).map(str::to_owned));
         }
-        Listing::Resources(resources)
+        Listing::Resources(resources, namespace)
     }
 }
 
@@ -186,7 +191,10 @@ mod tests {
     #[test]
     fn listings() {
         let listing = |text: &str| match read_text(text).unwrap().unwrap().listing() {
-            Listing::Resources(resources) => resources.join(" "),
+            Listing::Resources(resources, None) => resources.join(" "),
+            Listing::Resources(resources, Some(namespace)) => {
+                format!("{} in {namespace}", resources.join(" "))
+            }
             Listing::Empty => "empty".to_owned(),
             Listing::More(why) => why,
         };
@@ -202,9 +210,13 @@ mod tests {
             ("kind: Kustomization\n", "empty"),
             ("resources:\n", "empty"),
             ("resources: [1]\n", "a/kustomization.yml uses resources"),
+            ("resources: [a]\nnamespace: x\n", "a in x"),
+            ("bases: [a]\nmetadata:\n", "a"),
+            ("namespace: x\n", " in x"),
+            ("namespace: 1\n", "a/kustomization.yml uses namespace"),
             (
-                "resources: [a]\nnamespace: x\n",
-                "a/kustomization.yml uses namespace",
+                "resources: [a]\nnamePrefix: x\n",
+                "a/kustomization.yml uses namePrefix",
             ),
             (
                 "kind: Component\nresources: [a]\n",

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A directory without a kustomization file, and one whose kustomization file only lists
-//! resources, are built here, without a file being written, also for a `targetNamespace` of the
-//! Kustomization's spec. Everything else (patches, generators, the spec's other overlays, …) is left
+//! resources, are built here, without a file being written, also where that file names a `namespace`
+//! or the Kustomization's spec a `targetNamespace`. Everything else (patches, generators, the spec's other overlays, …) is left
 //! to the `kustomize` program, run on a private copy of what it needs. Wherever the in-process build
 //! is not certain to give the same objects in the same order, it steps back for the program; a
 //! differential test compares the two.

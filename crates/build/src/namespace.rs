@@ -1,5 +1,5 @@
-//! `spec.targetNamespace` without the `kustomize` program, where nothing but `metadata.namespace`
-//! changes by it.
+//! `spec.targetNamespace`, and `namespace` of kustomization files, without the `kustomize` program,
+//! where nothing but `metadata.namespace` changes by it.
 //!
 //! kustomize sets the namespace of everything that is not known to be cluster-scoped, renames
 //! Namespaces, and follows references: subjects of bindings, Services of webhooks. What is known
@@ -10,7 +10,9 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::Object;
+use crate::identity::Seen;
 use crate::manifest::{describe, text};
+use crate::native::Stop;
 
 /// Namespaced kinds that nothing refers to with a namespace, by their API group.
 const PLAIN: [(&str, &[&str]); 7] = [
@@ -45,18 +47,20 @@ const WORDS: [&str; 9] = ["false", "n", "no", "null", "off", "on", "true", "y", 
 /// Moves all objects into a namespace.
 ///
 /// # Errors
-/// Why only the program can do it; the objects are of no use then.
-pub(crate) fn set(objects: &mut [Object], namespace: &str) -> Result<(), String> {
+/// Why only the program can do it, or two objects that become one; the objects are of no use then.
+pub(crate) fn set(objects: &mut [Object], namespace: &str) -> Result<(), Stop> {
     let begins = namespace.starts_with(|first: char| first.is_ascii_lowercase());
     if !begins || WORDS.contains(&namespace) {
-        return Err(format!("spec.targetNamespace is {namespace:?}"));
+        return Err(Stop::Program(format!("the namespace is {namespace:?}")));
     }
     if objects.is_empty() {
-        return Err("spec.targetNamespace is set, and nothing is listed".to_owned());
+        let why = "a namespace is set, and nothing is listed".to_owned();
+        return Err(Stop::Program(why));
     }
-    let mut seen = HashSet::new();
-    for Object { value, .. } in objects {
-        let why = |problem: &str| format!("spec.targetNamespace is set, and {problem}");
+    let (mut seen, mut names) = (Seen::default(), HashSet::new());
+    let why = |problem: &str| Stop::Program(format!("a namespace is set, and {problem}"));
+    for object in objects {
+        let value = &mut object.value;
         if !is_plain(value) {
             return Err(why(&format!("{} may need more than that", describe(value))));
         }
@@ -67,8 +71,10 @@ pub(crate) fn set(objects: &mut [Object], namespace: &str) -> Result<(), String>
             return Err(why(&format!("{} has no metadata", describe(value))));
         };
         metadata.insert("namespace".to_owned(), namespace.into());
-        if !seen.insert((kind, name)) {
-            return Err(why(&format!("there are two of {}", describe(value))));
+        seen.add(object)?;
+        if !names.insert((kind, name)) {
+            let name = describe(&object.value);
+            return Err(why(&format!("there are two of {name}")));
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Building in process: plain directories, and kustomization files that only list resources.
+//! Building in process: plain directories, and kustomization files that list resources and at most
+//! put them into a namespace.
 
 use crate::decryption::Role;
 use crate::dialect;
@@ -43,26 +44,19 @@ pub(crate) fn build(
     let mut builder = Builder {
         files,
         decryption,
-        objects: Vec::new(),
-        seen: Seen::default(),
         visits: 0,
     };
-    match builder.directory(directory) {
-        Ok(()) => {}
+    let mut objects = match builder.directory(directory, namespace) {
+        Ok(objects) => objects,
         Err(Stop::Error(error)) => return Err(error),
         Err(Stop::Program(why)) => return Ok(Native::Program(why)),
-    }
-    if let Some(namespace) = namespace
-        && let Err(why) = namespace::set(&mut builder.objects, namespace)
-    {
+    };
+    if let Some(why) = backrefs::changed_by_kustomize(&objects) {
         return Ok(Native::Program(why));
     }
-    if let Some(why) = backrefs::changed_by_kustomize(&builder.objects) {
-        return Ok(Native::Program(why));
-    }
-    builder.objects.retain(|object| !is_local_config(object));
-    order::sort(&mut builder.objects);
-    Ok(Native::Objects(builder.objects))
+    objects.retain(|object| !is_local_config(object));
+    order::sort(&mut objects);
+    Ok(Native::Objects(objects))
 }
 
 /// What a directory without a kustomization file holds: its YAML files and those of its
@@ -101,8 +95,10 @@ fn unit_of(files: &Files, directory: &str, path: &str) -> Option<String> {
 }
 
 /// Why a build ends early.
-enum Stop {
+pub(crate) enum Stop {
+    /// The source is wrong.
     Error(BuildError),
+    /// Only the program can do it.
     Program(String),
 }
 
@@ -115,35 +111,19 @@ impl From<BuildError> for Stop {
 struct Builder<'a> {
     files: &'a Files,
     decryption: &'a Decryption,
-    objects: Vec<Object>,
-    seen: Seen,
     visits: usize,
 }
 
-impl Builder<'_> {
-    /// The directory that the Kustomization names.
-    fn directory(&mut self, directory: &str) -> Result<(), Stop> {
-        if kustomization::exists(self.files, directory) {
-            return self.unit(directory, &mut Vec::new());
-        }
-        for entry in walk(self.files, directory) {
-            match entry {
-                Entry::File(file) => self.file(&file)?,
-                Entry::Unit(unit) => self.unit(&unit, &mut vec![directory.to_owned()])?,
-            }
-        }
-        Ok(())
-    }
+/// The objects of one directory, each once: what it puts into a namespace counts as it was before, for
+/// those who list it as it is afterwards.
+#[derive(Default)]
+struct Set {
+    objects: Vec<Object>,
+    seen: Seen,
+}
 
-    fn file(&mut self, file: &str) -> Result<(), Stop> {
-        let content = self.files.get(file).cloned().unwrap_or_default();
-        let content = self.decryption.before(file, &content, Role::Manifests)?;
-        let objects = manifest::objects(file, &content)?;
-        if let Some((line, scalar)) = dialect::read_otherwise(&content) {
-            return Err(Stop::Program(format!(
-                "{file}:{line} has {scalar} without quotes"
-            )));
-        }
+impl Set {
+    fn extend(&mut self, objects: Vec<Object>) -> Result<(), Stop> {
         for object in objects {
             self.seen.add(&object)?;
             self.objects.push(object);
@@ -151,10 +131,55 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A directory with a kustomization file. `open` are the directories that led here.
-    fn unit(&mut self, directory: &str, open: &mut Vec<String>) -> Result<(), Stop> {
+    fn within(mut self, namespace: Option<&str>) -> Result<Vec<Object>, Stop> {
+        if let Some(namespace) = namespace {
+            namespace::set(&mut self.objects, namespace)?;
+        }
+        Ok(self.objects)
+    }
+}
+
+impl Builder<'_> {
+    /// The directory that the Kustomization names; `namespace` is that of the spec.
+    fn directory(&mut self, directory: &str, namespace: Option<&str>) -> Result<Vec<Object>, Stop> {
+        if kustomization::exists(self.files, directory) {
+            return self.unit(directory, namespace, &mut Vec::new());
+        }
+        let mut set = Set::default();
+        for entry in walk(self.files, directory) {
+            set.extend(match entry {
+                Entry::File(file) => self.file(&file)?,
+                Entry::Unit(unit) => self.unit(&unit, None, &mut vec![directory.to_owned()])?,
+            })?;
+        }
+        set.within(namespace)
+    }
+
+    fn file(&self, file: &str) -> Result<Vec<Object>, Stop> {
+        let content = self.files.get(file).cloned().unwrap_or_default();
+        let content = self.decryption.before(file, &content, Role::Manifests)?;
+        let objects = manifest::objects(file, &content);
+        // Also where such a scalar is what is wrong: a name `on`.
+        if matches!(&objects, Ok(_) | Err(BuildError::Object { .. }))
+            && let Some((line, scalar)) = dialect::read_otherwise(&content)
+        {
+            return Err(Stop::Program(format!(
+                "{file}:{line} has {scalar} without quotes"
+            )));
+        }
+        Ok(objects?)
+    }
+
+    /// A directory with a kustomization file. `namespace` stands in the place of the file's own,
+    /// `open` are the directories that led here.
+    fn unit(
+        &mut self,
+        directory: &str,
+        namespace: Option<&str>,
+        open: &mut Vec<String>,
+    ) -> Result<Vec<Object>, Stop> {
         let Some(kustomization) = kustomization::read(self.files, directory)? else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let wrong = |problem: String| {
             Stop::Error(BuildError::Kustomization {
@@ -169,11 +194,11 @@ impl Builder<'_> {
                  levels, {MAX_VISITS} files)"
             )));
         }
-        let resources = match kustomization.listing() {
-            Listing::Resources(resources) => resources,
+        let (resources, own) = match kustomization.listing() {
+            Listing::Resources(resources, own) => (resources, own),
             Listing::More(why) => return Err(Stop::Program(why)),
             // An empty file at the top is taken for "nothing yet", as in Flux.
-            Listing::Empty if open.is_empty() => return Ok(()),
+            Listing::Empty if open.is_empty() => return Set::default().within(namespace),
             Listing::Empty => {
                 return Err(wrong(
                     "it lists nothing: remove it, or add resources".to_owned(),
@@ -181,6 +206,7 @@ impl Builder<'_> {
             }
         };
         open.push(directory.to_owned());
+        let mut set = Set::default();
         for entry in resources {
             let path = match paths::join(directory, &entry) {
                 _ if entry.is_empty() => {
@@ -194,8 +220,8 @@ impl Builder<'_> {
                     )));
                 }
             };
-            if self.files.contains_key(&path) {
-                self.file(&path)?;
+            let objects = if self.files.contains_key(&path) {
+                self.file(&path)?
             } else if !paths::is_directory(self.files, &path) {
                 return Err(wrong(format!(
                     "resources: '{entry}' does not exist (./{path})"
@@ -206,16 +232,17 @@ impl Builder<'_> {
                      cycle"
                 )));
             } else if kustomization::exists(self.files, &path) {
-                self.unit(&path, open)?;
+                self.unit(&path, None, open)?
             } else {
                 return Err(wrong(format!(
                     "resources: the directory '{entry}' has no kustomization.yaml: add one, or \
                      list its files"
                 )));
-            }
+            };
+            set.extend(objects)?;
         }
         open.pop();
-        Ok(())
+        set.within(namespace.or(own.as_deref()))
     }
 }
 
