@@ -97,6 +97,16 @@ pub struct Args {
     #[arg(long, default_value_t = 4)]
     pub concurrent_ssa: usize,
 
+    /// Kinds, as group/Kind, that are applied before all others but definitions, namespaces, cluster
+    /// roles and classes.
+    #[arg(long, value_delimiter = ',', value_name = "GROUP/KIND", value_parser = group_kind)]
+    pub custom_apply_stage_kinds: Vec<(String, String)>,
+
+    /// Field manager whose changes to applied objects are taken back, as those of kubectl are; may be
+    /// given several times.
+    #[arg(long, value_name = "NAME")]
+    pub override_manager: Vec<String>,
+
     /// When changes that others make to applied objects are corrected.
     #[arg(long, value_enum, default_value = "at-once")]
     pub drift_correction: DriftCorrection,
@@ -185,6 +195,17 @@ impl Args {
     }
 }
 
+/// A kind and its group, which is empty for the core kinds.
+fn group_kind(text: &str) -> Result<(String, String), String> {
+    let (group, kind) = text.split_once('/').unwrap_or(("", text));
+    match kind.is_empty() || kind.contains('/') {
+        true => Err(format!(
+            "'{text}' is no kind; write it as in rbac.authorization.k8s.io/Role"
+        )),
+        false => Ok((group.to_owned(), kind.to_owned())),
+    }
+}
+
 /// Gates of Flux that mean nothing here are accepted: manifests are taken over as they are.
 fn feature_gate(text: &str) -> Result<(String, bool), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, "true"));
@@ -238,7 +259,18 @@ mod tests {
             "--watch-label-selector=!sharding.fluxcd.io/key",
             "--enable-leader-election",
             "--leader-election-lease-duration=35s",
+            "--custom-apply-stage-kinds=rbac.authorization.k8s.io/Role,Secret",
+            "--override-manager=helm",
+            "--override-manager=terraform",
         ]);
+        let early = &args.custom_apply_stage_kinds;
+        let kind = |group: &str, kind: &str| (group.to_owned(), kind.to_owned());
+        let expected = [
+            kind("rbac.authorization.k8s.io", "Role"),
+            kind("", "Secret"),
+        ];
+        assert_eq!(early, &expected);
+        assert_eq!(args.override_manager, ["helm", "terraform"]);
         use ControllerName::{ImageAutomation, ImageReflector, Source};
         assert_eq!(args.controllers, [Source, ImageReflector, ImageAutomation]);
         assert!(!args.watch_all_namespaces && args.enable_leader_election);
@@ -247,6 +279,7 @@ mod tests {
         for bad in [
             "--controllers=helm-controller",
             "--watch-label-selector=a in b",
+            "--custom-apply-stage-kinds=a/b/c",
         ] {
             assert!(Args::try_parse_from(["x", bad]).is_err(), "{bad}");
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flux_api::names;
 use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
+use flux_apply::managers::Manager;
 use flux_apply::{Applier, Live, Mapper};
 use flux_git::Git;
 use futures::FutureExt as _;
@@ -189,7 +190,9 @@ async fn prepare(
     let (image_policies, policy_trigger, policy_end) = kind();
     let (image_update_automations, automation_trigger, automation_end) = kind();
     let mapper = Mapper::new(client.clone());
-    let (live, drifts) = Live::new(client.clone(), names::APPLY_FIELD_MANAGER);
+    let manager = Manager::from(names::APPLY_FIELD_MANAGER);
+    let manager = manager.overriding(&args.override_manager);
+    let (live, drifts) = Live::new(client.clone(), manager);
     let context = Context::new(Parts {
         connector,
         applier: Applier::new(client.clone(), mapper, live)

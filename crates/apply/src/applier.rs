@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::definitions;
 use crate::live::Live;
+use crate::managers::Manager;
 use crate::mapper::{self, Mapper};
 use crate::object::{self, Owner};
 use crate::one::{Done, Terms};
@@ -96,7 +97,7 @@ pub struct Applier {
     pub(crate) client: Client,
     pub(crate) mapper: Mapper,
     pub(crate) live: Live,
-    pub(crate) manager: String,
+    pub(crate) manager: Manager,
     /// The namespace that the process itself lives in.
     pub(crate) home: Option<String>,
 }
@@ -105,7 +106,7 @@ impl Applier {
     /// An applier with the rights of `client`; what the table's manager applies is ours.
     pub fn new(client: Client, mapper: Mapper, live: Live) -> Self {
         Self {
-            manager: live.manager().to_owned(),
+            manager: live.manager().clone(),
             client,
             mapper,
             live,
@@ -163,7 +164,15 @@ impl Applier {
         };
         let mut definitions = Vec::new();
         let mut settled = false;
-        for (stage, batch) in stages::batches(plan.objects, |p| p.gvk.kind.as_str()) {
+        for (stage, batch) in stages::batches(
+            plan.objects,
+            |p| p.gvk.kind.as_str(),
+            |p| {
+                options
+                    .early
+                    .contains(&(p.gvk.group.clone(), p.gvk.kind.clone()))
+            },
+        ) {
             if stage > Stage::Definitions && !settled {
                 settled = true;
                 self.await_definitions(&definitions, options, &mut outcome)

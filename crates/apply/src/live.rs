@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fields;
 use crate::follow;
+use crate::managers::Manager;
 use crate::mapper::Resource;
 use crate::object::{Gvk, Owner};
 use crate::seen::{Reading, Seen};
@@ -144,7 +145,7 @@ pub struct Live(Arc<Inner>);
 
 pub(crate) struct Inner {
     client: Client,
-    pub(crate) manager: String,
+    pub(crate) manager: Manager,
     kinds: Mutex<HashMap<GroupKind, Kind>>,
     owners: Mutex<HashSet<Arc<Owner>>>,
     drifts: mpsc::UnboundedSender<Drift>,
@@ -155,7 +156,7 @@ impl Live {
     /// read. `client` watches; it may have other rights than the one that applies.
     pub fn new(
         client: Client,
-        manager: impl Into<String>,
+        manager: impl Into<Manager>,
     ) -> (Self, mpsc::UnboundedReceiver<Drift>) {
         let (drifts, receiver) = mpsc::unbounded_channel();
         let inner = Inner {
@@ -169,7 +170,7 @@ impl Live {
     }
 
     /// The field manager whose objects are followed.
-    pub fn manager(&self) -> &str {
+    pub fn manager(&self) -> &Manager {
         &self.0.manager
     }
 
@@ -319,16 +320,14 @@ impl Live {
         entry.then(|| kind.objects.get(&name(id))?.seen.clone())?
     }
 
-    /// Whether an object was healthy at the version that it still has.
+    /// Whether an object was healthy at its version.
     pub(crate) fn is_healthy(&self, id: &ObjectId) -> bool {
         let kinds = self.0.kinds();
         kinds.get(&group_kind(id)).is_some_and(|kind| {
             kind.state.borrow().is_trusted()
                 && kind.objects.get(&name(id)).is_some_and(|entry| {
-                    entry
-                        .seen
-                        .as_ref()
-                        .is_some_and(|seen| seen.version == entry.healthy)
+                    let seen = entry.seen.as_ref();
+                    seen.is_some_and(|seen| seen.version == entry.healthy)
                 })
         })
     }

@@ -39,7 +39,7 @@ fn reading(version: u64, ours: &[&str]) -> Reading {
         "labels": {"kustomize.toolkit.fluxcd.io/name": "apps",
             "kustomize.toolkit.fluxcd.io/namespace": "flux-system"},
         "managedFields": [{"manager": MANAGER, "operation": "Apply", "fieldsV1": {"f:data": data}}]}});
-    Reading::parse(object.to_string().as_bytes(), MANAGER).unwrap()
+    Reading::parse(object.to_string().as_bytes(), &MANAGER.into()).unwrap()
 }
 
 /// A table whose kind was listed when it was empty.

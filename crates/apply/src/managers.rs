@@ -4,6 +4,9 @@
 //! kubectl as co-owner of its fields: what is later removed in Git would stay in the cluster. The
 //! entries of such managers are therefore merged into ours, as Flux does.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 /// Managers whose fields are ours once the object is synced, by prefix.
@@ -18,15 +21,59 @@ const STALE_ANNOTATIONS: &[&str] = &[
 ];
 const STALE_LABELS: &[&str] = &["fluxcd.io/sync-gc-mark"];
 
+/// Our field manager: its name, and whose fields it takes over beside those of all clusters.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    name: Arc<str>,
+    overridden: Arc<[String]>,
+}
+
+impl From<&str> for Manager {
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            overridden: Arc::default(),
+        }
+    }
+}
+
+impl Deref for Manager {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Manager {
+    /// The same, and it takes over from managers whose names begin so.
+    #[must_use]
+    pub fn overriding(self, managers: &[String]) -> Self {
+        Self {
+            overridden: managers.into(),
+            ..self
+        }
+    }
+
+    /// Whether an entry of `managedFields` belongs to somebody whose fields are taken over.
+    pub fn succeeds(&self, name: &str, operation: &str, subresource: &str) -> bool {
+        let overridden = self.overridden.iter().map(String::as_str);
+        let mut predecessors = PREDECESSORS.iter().copied().chain(overridden);
+        subresource.is_empty()
+            && (predecessors.any(|prefix| name.starts_with(prefix))
+                || (name.starts_with(&**self) && operation == "Update"))
+    }
+}
+
 /// The JSON patch by which `manager` takes over from its predecessors, guarded by the resource
 /// version; `None` when there is nothing to take over.
-pub fn take_over(live: &Value, manager: &str) -> Option<Value> {
+pub fn take_over(live: &Value, manager: &Manager) -> Option<Value> {
     let entries = live["metadata"]["managedFields"].as_array()?;
     let (old, mut kept): (Vec<&Value>, Vec<Value>) = {
         let (old, kept): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
             let text = |field: &str| entry[field].as_str().unwrap_or_default();
             let (name, operation) = (text("manager"), text("operation"));
-            is_predecessor(name, operation, text("subresource"), manager)
+            manager.succeeds(name, operation, text("subresource"))
         });
         (old, kept.into_iter().cloned().collect())
     };
@@ -36,7 +83,7 @@ pub fn take_over(live: &Value, manager: &str) -> Option<Value> {
         Some(ours) => ours,
         None => {
             let mut entry = (*first).clone();
-            entry["manager"] = json!(manager);
+            entry["manager"] = json!(&**manager);
             entry["operation"] = json!("Apply");
             kept.insert(0, entry);
             kept.first_mut()?
@@ -61,13 +108,6 @@ pub fn take_over(live: &Value, manager: &str) -> Option<Value> {
     Some(Value::Array(patch))
 }
 
-/// Whether an entry of `managedFields` belongs to somebody whose fields `manager` takes over.
-pub fn is_predecessor(name: &str, operation: &str, subresource: &str, manager: &str) -> bool {
-    subresource.is_empty()
-        && (PREDECESSORS.iter().any(|prefix| name.starts_with(prefix))
-            || (name.starts_with(manager) && operation == "Update"))
-}
-
 fn is_ours(entry: &Value, manager: &str) -> bool {
     entry["manager"] == manager && entry["operation"] == "Apply" && entry["subresource"].is_null()
 }
@@ -88,6 +128,33 @@ fn merge(into: &mut Value, from: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn manager() -> Manager {
+        "kustomize-controller".into()
+    }
+
+    #[test]
+    fn some_are_succeeded() {
+        let manager = manager().overriding(&["helm".to_owned()]);
+        for (name, operation, subresource, expected) in [
+            ("kubectl-edit", "Update", "", true),
+            ("kubectl", "Apply", "", true),
+            ("before-first-apply", "Apply", "", true),
+            ("kustomize-controller", "Update", "", true),
+            ("kustomize-controller", "Apply", "", false),
+            ("helm", "Update", "", true),
+            ("helm", "Apply", "", true),
+            ("flux-client-side-apply", "Update", "", false),
+            ("kubectl-edit", "Update", "status", false),
+            ("kube-controller-manager", "Update", "", false),
+        ] {
+            assert_eq!(
+                manager.succeeds(name, operation, subresource),
+                expected,
+                "{name} {operation} {subresource}"
+            );
+        }
+    }
 
     fn entry(manager: &str, operation: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "apiVersion": "v1",
@@ -114,7 +181,7 @@ mod tests {
             ),
             entry("other", "Update", json!({"f:data": {"f:c": {}}})),
         ]);
-        let patch = take_over(&live, "kustomize-controller").unwrap();
+        let patch = take_over(&live, &manager()).unwrap();
         let kept = patch[1]["value"].as_array().unwrap();
         assert_eq!(kept.len(), 2);
         assert_eq!(
@@ -129,7 +196,7 @@ mod tests {
     #[test]
     fn an_entry_is_made_where_we_have_none() {
         let live = live(vec![entry("kubectl", "Apply", json!({"f:spec": {}}))]);
-        let patch = take_over(&live, "kustomize-controller").unwrap();
+        let patch = take_over(&live, &manager()).unwrap();
         assert_eq!(patch[1]["value"][0]["manager"], "kustomize-controller");
         assert_eq!(patch[1]["value"][0]["operation"], "Apply");
     }
@@ -137,9 +204,9 @@ mod tests {
     #[test]
     fn nothing_to_take_over() {
         let ours = entry("kustomize-controller", "Apply", json!({}));
-        assert_eq!(take_over(&live(vec![ours]), "kustomize-controller"), None);
+        assert_eq!(take_over(&live(vec![ours]), &manager()), None);
         let mut status = entry("kubectl", "Update", json!({}));
         status["subresource"] = json!("status");
-        assert_eq!(take_over(&live(vec![status]), "kustomize-controller"), None);
+        assert_eq!(take_over(&live(vec![status]), &manager()), None);
     }
 }

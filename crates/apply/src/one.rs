@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     fn seen(object: &Value) -> Seen {
-        Reading::parse(object.to_string().as_bytes(), "m")
+        Reading::parse(object.to_string().as_bytes(), &"m".into())
             .unwrap()
             .seen
     }

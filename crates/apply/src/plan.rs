@@ -2,6 +2,7 @@
 //! request that changes something.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flux_api::inventory::{ObjectId, ResourceRef};
@@ -21,6 +22,8 @@ pub struct Options {
     pub force: bool,
     /// Where objects go that name no namespace.
     pub default_namespace: String,
+    /// Kinds, by group, that are applied before the other objects ([`crate::stages::Stage::Early`]).
+    pub early: Arc<[(String, String)]>,
     /// Requests under way at once.
     pub concurrency: usize,
     /// How long to wait for new definitions to be served.
@@ -40,6 +43,7 @@ impl Options {
         Self {
             force: false,
             default_namespace: owner.namespace.clone(),
+            early: Arc::default(),
             concurrency: 4,
             definition_timeout: Duration::from_secs(60),
             ignore: ignore::Rules::default(),

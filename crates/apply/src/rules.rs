@@ -138,7 +138,7 @@ mod tests {
         };
         let seen = |object: &Value| {
             let text = object.to_string();
-            Reading::parse(text.as_bytes(), "m").unwrap().seen
+            Reading::parse(text.as_bytes(), &"m".into()).unwrap().seen
         };
         let owned = json!({"metadata": {"labels": {
             "kustomize.toolkit.fluxcd.io/name": "a", "kustomize.toolkit.fluxcd.io/namespace": "b"}}});

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::managers;
+use crate::managers::Manager;
 use crate::object::Owner;
 use crate::rules::Marks;
 
@@ -100,12 +100,12 @@ impl Reading {
     ///
     /// # Errors
     /// When it is no object with metadata.
-    pub fn parse(json: &[u8], manager: &str) -> Result<Self, serde_json::Error> {
+    pub fn parse(json: &[u8], manager: &Manager) -> Result<Self, serde_json::Error> {
         let metadata = serde_json::from_slice::<Partial<'_>>(json)?.metadata;
         let managed = metadata.managed_fields.unwrap_or_default();
         let ours = managed
             .iter()
-            .find(|m| m.manager == manager && m.operation == "Apply" && m.subresource.is_empty());
+            .find(|m| m.manager == **manager && m.operation == "Apply" && m.subresource.is_empty());
         let fields = ours.and_then(|m| m.fields);
         let (labels, annotations) = (
             metadata.labels.unwrap_or_default(),
@@ -121,9 +121,9 @@ impl Reading {
                 owner: Owner::from_labels(label),
                 marks: Marks::read(|key| [label(key), annotation(key)]),
                 terminating: metadata.deletion_timestamp.is_some(),
-                predecessors: managed.iter().any(|m| {
-                    managers::is_predecessor(&m.manager, &m.operation, &m.subresource, manager)
-                }),
+                predecessors: managed
+                    .iter()
+                    .any(|m| manager.succeeds(&m.manager, &m.operation, &m.subresource)),
                 fields: fields.map_or(0, |raw| hash_text(raw.get())),
                 time: ours.map_or(0, |m| hash_text(&m.time)),
             },
@@ -179,7 +179,7 @@ mod tests {
                 {"manager": "kustomize-controller", "operation": "Apply", "time": "now",
                     "fieldsV1": {"f:data": {"f:x": {}}}}]}});
         let text = object.to_string();
-        let reading = Reading::parse(text.as_bytes(), "kustomize-controller").unwrap();
+        let reading = Reading::parse(text.as_bytes(), &"kustomize-controller".into()).unwrap();
         assert_eq!(
             (reading.namespace.as_str(), reading.name.as_str()),
             ("b", "a")
@@ -191,9 +191,9 @@ mod tests {
         assert_eq!(reading.fields.unwrap().get(), r#"{"f:data":{"f:x":{}}}"#);
 
         let pretty = serde_json::to_string_pretty(&object).unwrap();
-        let again = Reading::parse(pretty.as_bytes(), "kustomize-controller").unwrap();
+        let again = Reading::parse(pretty.as_bytes(), &"kustomize-controller".into()).unwrap();
         assert_eq!(again.seen, reading.seen);
-        let bare = Reading::parse(br#"{"metadata":{"name":"x"}}"#, "m")
+        let bare = Reading::parse(br#"{"metadata":{"name":"x"}}"#, &"m".into())
             .unwrap()
             .seen;
         assert_eq!((bare.fields, bare.time, bare.owner), (0, 0, None));

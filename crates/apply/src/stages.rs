@@ -14,6 +14,8 @@ pub enum Stage {
     Definitions,
     /// Kinds whose name ends in `Class`: defaults are resolved when their users are created.
     Classes,
+    /// Kinds that somebody wants to have before the rest.
+    Early,
     /// The rest.
     Objects,
 }
@@ -71,10 +73,19 @@ pub fn rank(kind: &str) -> usize {
 }
 
 /// Groups objects into batches: batches follow each other, the objects of one batch go at once.
-pub fn batches<T>(objects: Vec<T>, kind: impl Fn(&T) -> &str) -> Vec<(Stage, Vec<T>)> {
+/// `is_early` is asked of those that belong to no stage of their own.
+pub fn batches<T>(
+    objects: Vec<T>,
+    kind: impl Fn(&T) -> &str,
+    is_early: impl Fn(&T) -> bool,
+) -> Vec<(Stage, Vec<T>)> {
+    let stage = |object: &T| match stage(kind(object)) {
+        Stage::Objects if is_early(object) => Stage::Early,
+        stage => stage,
+    };
     let mut keyed: Vec<_> = objects
         .into_iter()
-        .map(|o| ((stage(kind(&o)), rank(kind(&o))), o))
+        .map(|o| ((stage(&o), rank(kind(&o))), o))
         .collect();
     keyed.sort_by_key(|(key, _)| *key);
     let mut batches: Vec<((Stage, usize), Vec<T>)> = Vec::new();
@@ -114,13 +125,16 @@ mod tests {
             "Secret",
             "Namespace",
             "ConfigMap",
+            "Provider",
         ];
-        let order: Vec<_> = batches(kinds, |k| k).into_iter().map(|(_, b)| b).collect();
+        let batches = batches(kinds, |k| k, |k| ["Provider", "Namespace"].contains(k));
+        let order: Vec<_> = batches.into_iter().map(|(_, b)| b).collect();
         assert_eq!(
             order,
             [
                 vec!["Namespace"],
                 vec!["StorageClass"],
+                vec!["Provider"],
                 vec!["Secret", "ConfigMap"],
                 vec!["Deployment"],
                 vec!["Thing"],

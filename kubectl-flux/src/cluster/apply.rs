@@ -86,7 +86,7 @@ impl Cluster {
         let keyed: Vec<(String, Value)> = objects.into_iter().map(|o| (kind(&o), o)).collect();
         let mut definitions = Vec::new();
         let mut last = stages::Stage::Definitions;
-        for (stage, batch) in stages::batches(keyed, |(kind, _)| kind.as_str()) {
+        for (stage, batch) in stages::batches(keyed, |(kind, _)| kind.as_str(), |_| false) {
             if stage != last {
                 last = stage;
                 self.await_definitions(&definitions, deadline).await?;

@@ -262,6 +262,7 @@ impl<'a> Run<'a> {
                 .target_namespace
                 .clone()
                 .unwrap_or_else(|| self.key.namespace.clone()),
+            early: self.context.args.custom_apply_stage_kinds.as_slice().into(),
             concurrency: self.context.args.concurrent_ssa,
             definition_timeout: DEFINITION_TIMEOUT,
         };

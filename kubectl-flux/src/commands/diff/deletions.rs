@@ -98,7 +98,7 @@ fn kept(json: &[u8], owner: &Owner, id: &ObjectId) -> Option<String> {
     if id.kind == "Namespace" && id.group.is_empty() && id.name == owner.namespace {
         return Some("the Kustomization lives in it".to_owned());
     }
-    let reading = Reading::parse(json, names::APPLY_FIELD_MANAGER).ok()?;
+    let reading = Reading::parse(json, &names::APPLY_FIELD_MANAGER.into()).ok()?;
     rules::keeps_from_prune(&reading.seen, owner).map(str::to_owned)
 }
 

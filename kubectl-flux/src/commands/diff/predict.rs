@@ -5,7 +5,8 @@
 //! `managedFields`, since nothing here knows schemas.
 
 use flux_api::names::APPLY_FIELD_MANAGER;
-use flux_apply::{managers, normalize};
+use flux_apply::managers::Manager;
+use flux_apply::normalize;
 use flux_build::is_mask;
 use serde_json::{Map, Value};
 
@@ -92,7 +93,7 @@ fn entries(live: &Value) -> impl Iterator<Item = &Value> {
 fn is_predecessor(entry: &Value) -> bool {
     let text = |field: &str| entry[field].as_str().unwrap_or_default();
     let (name, operation) = (text("manager"), text("operation"));
-    managers::is_predecessor(name, operation, text("subresource"), APPLY_FIELD_MANAGER)
+    Manager::from(APPLY_FIELD_MANAGER).succeeds(name, operation, text("subresource"))
 }
 
 /// The field sets of the operator with its predecessors, and of everybody else.
