@@ -88,6 +88,7 @@ pub(crate) fn confirmed(question: &str) -> Result<bool, Error> {
 
 /// The symbol alone is coloured: messages are read, and copied, as they are.
 fn say(symbol: &str, color: Option<Color>, message: &dyn Display) {
+    let message = flux_api::conditions::visible(&message.to_string());
     let line = match color {
         Some(color) => format!("{} {message}", paint(symbol, color, color::on_words())),
         None => format!("{symbol} {message}"),

@@ -38,6 +38,19 @@ impl From<bool> for Status {
     }
 }
 
+/// A text of others that can be shown to people: what would steer a terminal is replaced.
+pub fn visible(text: &str) -> String {
+    text.chars().map(visible_char).collect()
+}
+
+fn visible_char(c: char) -> char {
+    match c {
+        '\n' | '\t' => c,
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
 /// The condition of a type.
 pub fn get<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
@@ -71,7 +84,8 @@ pub fn set(
 /// Sets the condition of a type and tells whether anything changed.
 ///
 /// The time of the last transition stays as it is while the status does. White space around the
-/// message is dropped, and what is longer than the CRDs accept is cut off. Ready comes first, then
+/// message is dropped, what is longer than the CRDs accept is cut off, and what would steer a
+/// terminal is replaced. Ready comes first, then
 /// Reconciling and Stalled, then the others by name.
 pub fn set_at(
     conditions: &mut Vec<Condition>,
@@ -85,7 +99,12 @@ pub fn set_at(
     let status = status.into().as_str();
     let mut new = Condition {
         last_transition_time: Time(now),
-        message: message.trim().chars().take(MAX_MESSAGE).collect(),
+        message: message
+            .trim()
+            .chars()
+            .take(MAX_MESSAGE)
+            .map(visible_char)
+            .collect(),
         observed_generation: Some(generation),
         reason: reason.to_owned(),
         status: status.to_owned(),
@@ -223,5 +242,19 @@ mod tests {
         assert!(remove(&mut list, STALLED));
         assert!(!remove(&mut list, STALLED));
         assert!(get(&list, STALLED).is_none());
+    }
+
+    #[test]
+    fn messages_do_not_steer_terminals() {
+        let mut list = Vec::new();
+        set(
+            &mut list,
+            READY,
+            false,
+            "BuildFailed",
+            "a\u{1b}[31m\u{1}.yaml:\n\tno",
+            1,
+        );
+        assert_eq!(list[0].message, "a\u{fffd}[31m\u{fffd}.yaml:\n\tno");
     }
 }
