@@ -17,6 +17,7 @@ mod schema;
 pub mod conditions;
 pub mod crd;
 pub mod duration;
+pub mod flags;
 pub mod image;
 pub mod inventory;
 pub mod kustomize;

@@ -37,14 +37,14 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
-    let wanted = args.flags.wanted(context.namespace(), args.operator)?;
+    let mut wanted = args.flags.wanted(context.namespace(), args.operator)?;
     if args.export {
         return export(&wanted);
     }
     wanted.check_images()?;
     context.block_on(async {
         let cluster = context.cluster().await?;
-        let found = look_around(&cluster, &wanted, args.flags.take_over).await?;
+        let found = look_around(&cluster, &mut wanted, args.flags.take_over).await?;
         warn_about_root(&found, context.namespace());
         output::generate("generating manifests");
         let objects = bundle::objects(&wanted.settings)?;
@@ -84,10 +84,11 @@ pub(super) fn manifests(header: &str, objects: &[Value]) -> String {
     text
 }
 
-/// Looks for what stands in the way, and stops if something does and may not be replaced.
+/// Looks for what stands in the way, and stops if something does and may not be replaced. Flags that
+/// must not get lost become wanted.
 pub(super) async fn look_around(
     cluster: &Cluster,
-    wanted: &Wanted,
+    wanted: &mut Wanted,
     take_over: bool,
 ) -> Result<Found, Error> {
     let found = preflight::look(cluster, &wanted.settings.namespace).await?;
@@ -95,6 +96,7 @@ pub(super) async fn look_around(
     let is_shard = wanted.settings.shard.is_some();
     let may_go_on = take_over && !is_shard && !found.is_elsewhere(&wanted.settings);
     if lines.is_empty() || may_go_on {
+        wanted.keep(&found);
         return Ok(found);
     }
     for line in lines {

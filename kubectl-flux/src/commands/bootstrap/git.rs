@@ -62,7 +62,7 @@ impl Provider for ByHand {
 /// Runs the command.
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let shared = &args.shared;
-    let wanted = shared.install.wanted(context.namespace(), true)?;
+    let mut wanted = shared.install.wanted(context.namespace(), true)?;
     let url = git_url::parse(args.url.as_deref())?;
     wanted.check_images()?;
     if let Some(folder) = &shared.export {
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
             sync_text,
             person: &person,
         };
-        steps::run(shared, &wanted, place, &provider, context).await
+        steps::run(shared, &mut wanted, place, &provider, context).await
     })
 }
 

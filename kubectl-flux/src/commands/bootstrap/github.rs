@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let shared = &args.shared;
     let owner = wanted("owner", args.owner.as_deref())?;
     let name = wanted("repository", args.repository.as_deref())?;
-    let wanted = shared.install.wanted(context.namespace(), true)?;
+    let mut wanted = shared.install.wanted(context.namespace(), true)?;
     wanted.check_images()?;
     let sync_text = sync_url(args, owner, name);
     let sync_url = GitUrl::parse(&sync_text).map_err(|error| Error::Input(error.to_string()))?;
@@ -123,7 +123,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
             sync_text,
             person: &person,
         };
-        steps::run(shared, &wanted, place, &provider, context).await
+        steps::run(shared, &mut wanted, place, &provider, context).await
     })
 }
 

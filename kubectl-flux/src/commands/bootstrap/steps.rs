@@ -43,7 +43,7 @@ pub(super) struct Place<'a> {
 /// Of the first step that fails; those before it have been said to be done.
 pub(super) async fn run(
     shared: &Shared,
-    wanted: &Wanted,
+    wanted: &mut Wanted,
     place: Place<'_>,
     provider: &impl Provider,
     context: &Context,

@@ -1,5 +1,7 @@
 //! The manifests of `manifests/`, which are part of this program, made to fit one cluster. Pure.
 
+use std::collections::BTreeMap;
+
 use flux_lang::yaml;
 use serde_json::{Value, json};
 
@@ -74,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) shard: Option<String>,
     /// Whether the operator works on the objects of all namespaces.
     pub(crate) all_namespaces: bool,
+    /// Flags of the operator that a cluster has already and that must not get lost.
+    pub(crate) kept: BTreeMap<String, String>,
 }
 
 /// All objects, in the order in which they can be applied.
@@ -215,6 +219,8 @@ fn operator_arguments(settings: &Settings) -> Vec<String> {
     if !settings.all_namespaces {
         args.push("--watch-all-namespaces=false".to_owned());
     }
+    let kept = settings.kept.iter();
+    args.extend(kept.map(|(name, value)| format!("--{name}={value}")));
     args
 }
 

@@ -1,11 +1,14 @@
 //! The flags that `install` and `bootstrap` share: what is installed, and how.
 
+use std::collections::BTreeMap;
+
 use clap::ArgAction;
 use clap::builder::ValueParser;
 use serde_json::{Value, json};
 
 use super::bundle::Settings;
 use super::components::{self, Choice};
+use super::preflight::Found;
 use crate::VERSION;
 use crate::cli::{SecretText, values};
 use crate::error::Error;
@@ -116,6 +119,7 @@ impl Flags {
             controllers: choice.controllers.clone(),
             shard: given(&self.watch_label_selector),
             all_namespaces: self.watch_all_namespaces,
+            kept: BTreeMap::new(),
         };
         let pull_secret = self.pull_secret(&settings)?;
         Ok(Wanted {
@@ -175,6 +179,22 @@ impl Flags {
 }
 
 impl Wanted {
+    /// Keeps the flags that somebody added to what is there, and says so.
+    pub(crate) fn keep(&mut self, found: &Found) {
+        if !self.settings.operator {
+            return;
+        }
+        let kept = found.flags_to_keep(&self.settings.namespace);
+        if !kept.is_empty() {
+            let flags: Vec<_> = kept.iter().map(|(k, v)| format!("--{k}={v}")).collect();
+            output::note(format!(
+                "keeping flags of the controllers here: {}",
+                flags.join(" ")
+            ));
+        }
+        self.settings.kept = kept;
+    }
+
     /// Says what of Flux is asked for and not here; one line.
     pub(crate) fn say_what_is_lacking(&self) {
         if self.settings.operator

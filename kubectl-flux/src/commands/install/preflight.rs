@@ -3,7 +3,9 @@
 //! Two operators must not work on the same objects: each would undo what the other does, and a
 //! root sync of one would install it again after it was removed. [`judge`] is pure.
 
-use flux_api::names;
+use std::collections::BTreeMap;
+
+use flux_api::{flags, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -33,6 +35,8 @@ pub(crate) struct Controller {
     pub(crate) replicas: i32,
     /// What its labels say.
     pub(crate) version: String,
+    /// Flags that must not get lost when another takes its place, with their values.
+    pub(crate) flags: BTreeMap<String, String>,
 }
 
 /// A Kustomization that installs controllers from Git.
@@ -144,7 +148,15 @@ fn controller(deployment: &Deployment) -> Controller {
         is_ours: label(names::NAME_LABEL) == names::DISTRIBUTION,
         replicas: deployment.spec.replicas.unwrap_or(1),
         version: label("app.kubernetes.io/version"),
+        flags: flags::to_keep(arguments(deployment)),
     }
+}
+
+fn arguments(deployment: &Deployment) -> impl Iterator<Item = &str> {
+    let pod = deployment.spec.template.spec.as_ref();
+    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+    let args = containers.iter().flat_map(|c| c.args.iter().flatten());
+    args.map(String::as_str)
 }
 
 /// Whether a definition was installed by us. One that was taken over has the labels of both.
@@ -262,6 +274,28 @@ impl Found {
         self.controllers.iter().any(is_other)
     }
 
+    /// Flags that somebody added to our operator in this namespace or, where there is none yet, to
+    /// the controllers of Flux that it replaces.
+    pub(crate) fn flags_to_keep(&self, namespace: &str) -> BTreeMap<String, String> {
+        let ours = |c: &&Controller| c.is_ours && c.name == OPERATOR && c.namespace == namespace;
+        if let Some(ours) = self.controllers.iter().find(ours) {
+            return ours.flags.clone();
+        }
+        let flux = |c: &&Controller| !c.is_ours && components::is_replaced(&c.name);
+        let mut kept: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in self.controllers.iter().filter(flux).flat_map(|c| &c.flags) {
+            match kept.get_mut(name) {
+                // Each controller has its own gates.
+                Some(known) if name == "feature-gates" => known.extend([",", value]),
+                Some(_) => {}
+                None => {
+                    kept.insert(name.clone(), value.clone());
+                }
+            }
+        }
+        kept
+    }
+
     /// The Kustomization that installs our operator into the namespace, if one does.
     pub(crate) fn own_root(&self, namespace: &str) -> Option<&Root> {
         self.roots
@@ -309,6 +343,7 @@ mod tests {
             controllers: None,
             shard: None,
             all_namespaces: true,
+            kept: BTreeMap::new(),
         }
     }
 
@@ -319,7 +354,39 @@ mod tests {
             is_ours,
             replicas,
             version: "v2.9.0".to_owned(),
+            flags: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn flags_that_people_added_are_kept() {
+        let with = |controller: Controller, name: &str, value: &str| Controller {
+            flags: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+            ..controller
+        };
+        let account = "default-service-account";
+        let flux = [
+            deployed("flux-system", "source-controller", false, 1),
+            with(
+                deployed("flux-system", "kustomize-controller", false, 1),
+                account,
+                "flux",
+            ),
+            with(
+                deployed("flux-system", "helm-controller", false, 1),
+                account,
+                "helm",
+            ),
+        ];
+        let mut found = Found {
+            controllers: flux.to_vec(),
+            ..Found::default()
+        };
+        let kept = |found: &Found| found.flags_to_keep("flux-system").get(account).cloned();
+        assert_eq!(kept(&found).as_deref(), Some("flux"));
+        let ours = deployed("flux-system", OPERATOR, true, 1);
+        found.controllers.push(with(ours, account, "ours"));
+        assert_eq!(kept(&found).as_deref(), Some("ours"));
     }
 
     #[test]

@@ -416,6 +416,7 @@ mod tests {
                 is_ours,
                 replicas,
                 version: String::new(),
+                flags: Default::default(),
             }],
             ..preflight::Found::default()
         }

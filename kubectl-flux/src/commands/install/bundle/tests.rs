@@ -17,6 +17,7 @@ fn settings() -> Settings {
         controllers: None,
         shard: None,
         all_namespaces: true,
+        kept: Default::default(),
     }
 }
 
