@@ -1,19 +1,27 @@
-//! Command line of the operator. Flags that Flux's controllers have keep their names.
+//! Command line of the operator. Flags that Flux's controllers have keep their names and forms; those
+//! that mean nothing here are accepted with a word ([`needless`], [`gates`]).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use flux_api::GoDuration;
 
 use crate::controllers::ControllerName;
 use crate::selector::LabelSelector;
+use address::Address;
+use gates::Gate;
+use needless::Needless;
+
+pub mod address;
+pub mod gates;
+pub mod needless;
 
 /// Syncs a cluster from Git and updates images through Git.
 ///
 /// Uses the kubeconfig of KUBECONFIG or ~/.kube/config, or the service account inside a cluster.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "flux-sync-operator", version)]
+#[command(name = "flux-sync-operator", version, args_override_self = true)]
 pub struct Args {
     /// Which of Flux's controllers run in this process [default: all].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAME",
@@ -61,7 +69,8 @@ pub struct Args {
     pub pod_uid: Option<String>,
 
     /// Scales Flux's own controllers to 0 first, instead of refusing to start beside them.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false,
+          default_missing_value = "true", action = ArgAction::Set)]
     pub take_over: bool,
 
     /// Folder for Git mirrors and artifacts; it can be lost at any time.
@@ -69,25 +78,30 @@ pub struct Args {
     pub storage_path: PathBuf,
 
     /// Address of the artifact server.
-    #[arg(long, env = "STORAGE_ADDRESS", default_value = "0.0.0.0:9090")]
-    pub storage_addr: SocketAddr,
+    #[arg(long, env = "STORAGE_ADDRESS", default_value = ":9090")]
+    pub storage_addr: Address,
 
-    /// Host (and port) under which others reach the artifact server [default: the address bound].
+    /// Host (and port) under which others reach the artifact server [default: --storage-addr, with
+    /// the name of this host where that is all interfaces].
     #[arg(long, env = "STORAGE_ADV_ADDR")]
     pub storage_adv_addr: Option<String>,
 
     /// Address of /healthz and /readyz.
-    #[arg(long, default_value = "0.0.0.0:9440")]
-    pub health_addr: SocketAddr,
+    #[arg(long, default_value = ":9440")]
+    pub health_addr: Address,
 
     /// Address of /metrics.
-    #[arg(long, env = "METRICS_ADDR", default_value = "0.0.0.0:8080")]
-    pub metrics_addr: SocketAddr,
+    #[arg(long, env = "METRICS_ADDR", default_value = ":8080")]
+    pub metrics_addr: Address,
 
     /// Address at which the admission webhook may ask which tag a policy would select [default:
     /// nowhere].
     #[arg(long)]
-    pub preview_addr: Option<SocketAddr>,
+    pub preview_addr: Option<Address>,
+
+    /// Address of Flux's notification-controller, which is told of all events [default: it is not].
+    #[arg(long, env = "EVENTS_ADDR", value_name = "URL")]
+    pub events_addr: Option<String>,
 
     /// Objects of one kind that are reconciled at once.
     #[arg(long, default_value_t = 4)]
@@ -111,6 +125,24 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "at-once")]
     pub drift_correction: DriftCorrection,
 
+    /// How long an object that waits for another waits at most before it looks again; what it waits
+    /// for wakes it earlier.
+    #[arg(long, default_value = "30s")]
+    pub requeue_dependency: GoDuration,
+
+    /// How long is waited after the first failure of an object, and twice as long after each further
+    /// one.
+    #[arg(long, default_value = "750ms")]
+    pub min_retry_delay: GoDuration,
+
+    /// How long is waited after failures at most.
+    #[arg(long, default_value = "15m")]
+    pub max_retry_delay: GoDuration,
+
+    /// By how many percent intervals are made longer or shorter, so that not all end at once.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=99))]
+    pub interval_jitter_percentage: u8,
+
     /// How often the download of an artifact is tried, where sources are another process's.
     #[arg(long, default_value_t = 9)]
     pub http_retry: u32,
@@ -120,27 +152,31 @@ pub struct Args {
     pub kustomize: Option<PathBuf>,
 
     /// Lets bases of a kustomization be fetched from elsewhere.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false,
+          default_missing_value = "true", action = ArgAction::Set)]
     pub remote_bases: bool,
 
-    /// Refuses bases from elsewhere, which is the default here; Flux's name for it.
-    #[arg(long, conflicts_with = "remote_bases")]
-    pub no_remote_bases: bool,
+    /// Refuses bases from elsewhere, which is the default here; with false, which is Flux's default,
+    /// they are fetched.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", conflicts_with = "remote_bases")]
+    pub no_remote_bases: Option<bool>,
 
-    /// Feature gates by Flux's names, NAME=true or NAME=false. Known are
-    /// StrictPostBuildSubstitutions: variables that are not set fail the build [default: true], and
-    /// AdditiveCELDependencyCheck: a readyExpr must be true beside the usual check, not in its place
-    /// [default: false].
-    #[arg(long, value_delimiter = ',', value_name = "NAME=BOOL", value_parser = feature_gate)]
-    pub feature_gates: Vec<(String, bool)>,
+    /// Feature gates by Flux's names, NAME=true or NAME=false. Of use are StrictPostBuildSubstitutions:
+    /// variables that are not set fail the build [default: true], and AdditiveCELDependencyCheck:
+    /// readyExpr is asked in addition to the usual check [default: false].
+    #[arg(long, value_delimiter = ',', value_name = "NAME=BOOL")]
+    pub feature_gates: Vec<Gate>,
 
     /// Refuses references to sources and image repositories of other namespaces.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false,
+          default_missing_value = "true", action = ArgAction::Set)]
     pub no_cross_namespace_refs: bool,
 
     /// Lets image updates use ImagePolicies of other namespaces whose ImageRepository grants the
     /// automation's namespace access (accessFrom).
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false,
+          default_missing_value = "true", action = ArgAction::Set)]
     pub cross_namespace_policies: bool,
 
     /// Secret of the operator's own namespace with age keys, for Kustomizations that decrypt and name
@@ -155,11 +191,15 @@ pub struct Args {
 
     /// What is logged: trace, debug, info, warn or error.
     #[arg(long, default_value = "info")]
-    pub log_level: String,
+    pub log_level: tracing::Level,
 
     /// How it is logged.
     #[arg(long, value_enum, default_value = "json")]
     pub log_encoding: LogEncoding,
+
+    /// Flags of Flux's controllers that mean nothing here.
+    #[command(flatten)]
+    pub needless: Needless,
 }
 
 /// When drift is corrected.
@@ -174,24 +214,35 @@ pub enum DriftCorrection {
 impl Args {
     /// What becomes of variables in manifests that are not set.
     pub fn unset(&self) -> flux_build::Unset {
-        match self.feature("StrictPostBuildSubstitutions", true) {
+        match gates::is_on(&self.feature_gates, gates::STRICT_SUBSTITUTIONS, true) {
             true => flux_build::Unset::Error,
             false => flux_build::Unset::Empty,
         }
     }
 
-    /// Whether a `readyExpr` adds to the usual check of a dependency.
+    /// Whether `readyExpr` is asked in addition to the usual check instead of in its place.
     pub fn additive_expressions(&self) -> bool {
-        self.feature("AdditiveCELDependencyCheck", false)
+        gates::is_on(
+            &self.feature_gates,
+            gates::ADDITIVE_READY_EXPRESSIONS,
+            false,
+        )
     }
 
-    fn feature(&self, name: &str, default: bool) -> bool {
-        let given = self
-            .feature_gates
-            .iter()
-            .rev()
-            .find(|(gate, _)| gate == name);
-        given.map_or(default, |(_, on)| *on)
+    /// Whether bases may be fetched from elsewhere.
+    pub fn fetches_remote_bases(&self) -> bool {
+        self.remote_bases || self.no_remote_bases == Some(false)
+    }
+
+    /// See [`Args::requeue_dependency`].
+    pub fn dependency_retry(&self) -> Duration {
+        self.requeue_dependency.as_std().max(Duration::from_secs(1))
+    }
+
+    /// What is to be said about flags that have no effect, one sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let gates = self.feature_gates.iter().filter_map(Gate::remark);
+        gates.chain(self.needless.remarks()).collect()
     }
 }
 
@@ -204,15 +255,6 @@ fn group_kind(text: &str) -> Result<(String, String), String> {
         )),
         false => Ok((group.to_owned(), kind.to_owned())),
     }
-}
-
-/// Gates of Flux that mean nothing here are accepted: manifests are taken over as they are.
-fn feature_gate(text: &str) -> Result<(String, bool), String> {
-    let (name, value) = text.split_once('=').unwrap_or((text, "true"));
-    let on = value
-        .parse()
-        .map_err(|_| format!("'{value}' is neither true nor false"))?;
-    Ok((name.to_owned(), on))
 }
 
 /// Form of a log line.
@@ -233,7 +275,7 @@ mod tests {
         use clap::CommandFactory;
         Args::command().debug_assert();
         let args = Args::parse_from(["x", "--storage-path", "/tmp/x", "--log-encoding=console"]);
-        assert_eq!(args.storage_addr.port(), 9090);
+        assert_eq!(args.storage_addr.to_string(), ":9090");
         assert_eq!(args.log_encoding, LogEncoding::Console);
         assert_eq!(args.unset(), flux_build::Unset::Error);
         let gates = "--feature-gates=StrictPostBuildSubstitutions=false,ExternalArtifact=true";
@@ -245,6 +287,7 @@ mod tests {
         let gates = "--feature-gates=AdditiveCELDependencyCheck=true";
         assert!(Args::parse_from(["x", gates]).additive_expressions());
         assert!(Args::try_parse_from(["x", "--feature-gates=A=maybe"]).is_err());
+        assert!(Args::try_parse_from(["x", "--log-level=loud"]).is_err());
         assert_eq!(args.controllers, ControllerName::ALL);
         assert!(args.watch_all_namespaces && !args.enable_leader_election);
     }
@@ -283,5 +326,59 @@ mod tests {
         ] {
             assert!(Args::try_parse_from(["x", bad]).is_err(), "{bad}");
         }
+    }
+
+    /// The arguments that the Deployments of Flux 2.9 have, and those that people add to them.
+    #[test]
+    fn arguments_of_deployments_of_flux_are_accepted() {
+        let of = |args: &[&str]| Args::try_parse_from([&["x"], args].concat()).unwrap();
+        let installed = of(&[
+            "--events-addr=http://notification-controller.flux-system.svc.cluster.local./",
+            "--watch-all-namespaces=true",
+            "--log-level=info",
+            "--log-encoding=json",
+            "--enable-leader-election",
+            "--storage-path=/data",
+            "--storage-adv-addr=source-controller.$(RUNTIME_NAMESPACE).svc.cluster.local.",
+        ]);
+        assert!(installed.remarks().is_empty());
+        let locked = of(&[
+            "--no-cross-namespace-refs=true",
+            "--no-remote-bases=true",
+            "--default-service-account=default",
+            "--requeue-dependency=5s",
+            "--interval-jitter-percentage=10",
+            "--min-retry-delay=1s",
+            "--max-retry-delay",
+            "5m",
+            "--metrics-addr=:8080",
+        ]);
+        assert!(locked.no_cross_namespace_refs && !locked.fetches_remote_bases());
+        assert_eq!(locked.dependency_retry(), Duration::from_secs(5));
+        assert!(locked.remarks().is_empty());
+        assert!(of(&["--no-remote-bases=false"]).fetches_remote_bases());
+        assert!(!of(&["--no-cross-namespace-refs=false"]).no_cross_namespace_refs);
+        let tuned = of(&[
+            "--kube-api-qps=500",
+            "--kube-api-burst",
+            "1000",
+            "--leader-election-release-on-cancel",
+            "--artifact-retention-ttl=60s",
+            "--insecure-kubeconfig-tls=true",
+            "--feature-gates=GitShallowClone=true,ExternalArtifcat=true",
+        ]);
+        let remarks = tuned.remarks().join("\n");
+        for part in [
+            "feature gate GitShallowClone has no effect",
+            "feature gate ExternalArtifcat is not known",
+            "--kube-api-qps has no effect",
+            "--kube-api-burst has no effect",
+            "--leader-election-release-on-cancel has no effect",
+            "--artifact-retention-ttl has no effect",
+            "--insecure-kubeconfig-tls has no effect",
+        ] {
+            assert!(remarks.contains(part), "{remarks}");
+        }
+        assert_eq!(remarks.lines().count(), 7);
     }
 }

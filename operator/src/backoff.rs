@@ -5,28 +5,46 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::args::Args;
 use crate::key::Key;
 
-/// After the first failure; Flux's default.
-const FIRST: Duration = Duration::from_millis(750);
-
-/// At most; Flux's default.
-const MOST: Duration = Duration::from_secs(15 * 60);
-
 /// Failures in a row, by kind and object.
-#[derive(Default)]
 pub struct Backoff {
+    /// After the first failure.
+    first: Duration,
+    /// At most.
+    most: Duration,
+    /// By how many percent waits are spread.
+    spread: u8,
     failures: Mutex<HashMap<(&'static str, Key), u32>>,
 }
 
 impl Backoff {
+    /// No failures yet.
+    pub fn new(args: &Args) -> Self {
+        let first = args.min_retry_delay.as_std();
+        Self {
+            first,
+            most: args.max_retry_delay.as_std().max(first),
+            spread: args.interval_jitter_percentage,
+            failures: Mutex::default(),
+        }
+    }
+
     /// Counts a failure and returns how long to wait: twice as long each time.
     pub fn failed(&self, kind: &'static str, key: &Key) -> Duration {
         let mut failures = self.lock();
         let count = failures.entry((kind, key.clone())).or_insert(0);
-        let wait = FIRST.saturating_mul(2_u32.saturating_pow(*count)).min(MOST);
+        let wait = 2_u32.saturating_pow(*count);
+        let wait = self.first.saturating_mul(wait).min(self.most);
         *count = count.saturating_add(1);
-        jitter(wait)
+        self.jitter(wait)
+    }
+
+    /// Spreads either way, so that objects with one interval do not run in step.
+    pub fn jitter(&self, duration: Duration) -> Duration {
+        let random = RandomState::new().build_hasher().finish();
+        spread(duration, self.spread, random)
     }
 
     /// Forgets the failures of an object.
@@ -41,21 +59,26 @@ impl Backoff {
     }
 }
 
-/// Spreads by up to 5 % either way, so that objects with one interval do not run in step.
-pub fn jitter(duration: Duration) -> Duration {
-    // A freshly keyed hasher is randomness enough for spreading load.
-    let random = RandomState::new().build_hasher().finish() % 1000;
-    let permille = u32::try_from(950 + random / 10).unwrap_or(1000);
+/// Spreads by up to so many percent either way. A freshly keyed hasher is randomness enough.
+fn spread(duration: Duration, percent: u8, random: u64) -> Duration {
+    let width = u32::from(percent) * 10;
+    let offset = random % u64::from(2 * width + 1);
+    let permille = 1000 - width + u32::try_from(offset).unwrap_or(width);
     duration.saturating_mul(permille) / 1000
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    const FIRST: Duration = Duration::from_millis(750);
+    const MOST: Duration = Duration::from_secs(15 * 60);
 
     #[test]
     fn waits_double_up_to_a_bound() {
-        let backoff = Backoff::default();
+        let backoff = Backoff::new(&Args::parse_from(["x"]));
         let key = Key::new("a", "b");
         let near = |found: Duration, want: Duration| {
             assert!(
@@ -72,5 +95,21 @@ mod tests {
         near(backoff.failed("X", &key), MOST);
         backoff.reset("X", &key);
         near(backoff.failed("X", &key), FIRST);
+    }
+
+    #[test]
+    fn spreading_is_even_and_bounded() {
+        let minute = Duration::from_secs(60);
+        for (percent, random, seconds) in [
+            (0, 7, 60),
+            (5, 0, 57),
+            (5, 50, 60),
+            (5, 100, 63),
+            (5, 101, 57),
+            (99, 0, 0),
+        ] {
+            let spread = spread(minute, percent, random);
+            assert_eq!(spread.as_secs(), seconds, "{percent} {random}");
+        }
     }
 }

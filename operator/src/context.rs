@@ -207,6 +207,7 @@ impl Context {
             triggers,
         } = parts;
         let tags = args.storage_path.join("tags");
+        let backoff = Backoff::new(&args);
         Self {
             client,
             args,
@@ -216,7 +217,7 @@ impl Context {
             applier,
             recorder,
             metrics,
-            backoff: Backoff::default(),
+            backoff,
             stores,
             triggers,
             sources: Shared::default(),

@@ -24,7 +24,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
-use crate::backoff::jitter;
 use crate::conclusion::{Retry, Verdict, merge_patch};
 use crate::context::Context;
 use crate::controllers::ControllerName;
@@ -159,12 +158,15 @@ pub async fn run<K: Controlled>(
                     if !context.owns(&*object) {
                         return Ok(Action::await_change());
                     }
-                    let _working = context.metrics.working(K::CONTROLLER.as_str());
+                    let _working = context.metrics.working(&watch::controller::<K>());
                     reconcile::<K>(object, context).await
                 }
             }
         }
     };
+    context
+        .metrics
+        .workers(&watch::controller::<K>(), context.args.concurrent);
     let config = controller::Config::default().concurrency(context.args.concurrent);
     Controller::for_stream(stream, reader)
         .reconcile_on(wakeups)
@@ -288,7 +290,7 @@ async fn reconcile<K: Controlled>(
     let ok = !matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. });
     context
         .metrics
-        .reconciled(&labels, K::CONTROLLER.as_str(), started.elapsed(), ok);
+        .reconciled(&labels, &watch::controller::<K>(), started.elapsed(), ok);
     log::<K>(&key, &verdict, started.elapsed());
     Ok(next_run::<K>(&key, &verdict, interval, &context))
 }
@@ -353,7 +355,7 @@ fn next_run<K: Controlled>(
     if interval.is_zero() {
         return Action::await_change();
     }
-    Action::requeue(jitter(interval))
+    Action::requeue(context.backoff.jitter(interval))
 }
 
 async fn ensure_finalizer<K: Controlled>(

@@ -1,6 +1,5 @@
 //! The three small HTTP servers: health, metrics and artifacts.
 
-use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,11 +14,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
+use crate::args::address::Address;
 use crate::metrics::Metrics;
 
 /// Binds an address; the error names the flag by which another can be chosen.
-pub async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
+pub async fn bind(address: &Address, flag: &str) -> anyhow::Result<TcpListener> {
+    address
+        .listen()
         .await
         .with_context(|| format!("cannot listen on {address}; choose another address by {flag}"))
 }

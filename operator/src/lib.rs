@@ -10,10 +10,12 @@
 //! [`driver`]. Nothing here knows how Git, a registry or server-side apply work: that is in the
 //! `flux-*` crates.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use flux_api::names;
 use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
 use flux_apply::managers::Manager;
@@ -23,6 +25,7 @@ use futures::FutureExt as _;
 use kube::Client;
 use kube_runtime::reflector::store::Writer;
 use kube_runtime::reflector::{Store, store};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub mod access;
@@ -54,7 +57,7 @@ pub mod watch;
 pub mod words;
 
 use args::Args;
-use client::Connector;
+use client::{Connector, Unreachable, asked};
 use context::{Context, Parts, Stores, Triggers};
 use controllers::{ControllerName, Role};
 use driver::Controlled;
@@ -66,25 +69,35 @@ use triggers::{Trigger, Wakeups};
 /// after 60 s, and the Leases are to be given back before.
 const GRACE: Duration = Duration::from_secs(50);
 
+/// Between two attempts to begin while the API server is away.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// Runs the operator until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// When it cannot start: no API server, no CRDs, an address in use, a folder that cannot be
+/// When it cannot start: no configuration for an API server, no CRDs, an address in use, a folder that cannot be
 /// written, Flux's controllers at work; and when it loses its Leases.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let metrics = Arc::default();
-    let connector = Connector::new(Arc::clone(&metrics));
-    let client = connector.connect(None).await?;
-    let version = client
-        .apiserver_version()
-        .await
-        .context("cannot reach the API server")?;
-    tracing::info!(kubernetes = version.git_version, controllers = ?args.controllers, "starting");
-    rivals::settle(&client, &args).await?;
-
-    let stop = CancellationToken::new();
+    for remark in args.remarks() {
+        tracing::warn!("{remark}");
+    }
+    let (metrics, stop) = (Arc::default(), CancellationToken::new());
     let serves_artifacts = args.controllers.contains(&ControllerName::Source);
     let phases = Phases::new(KINDS, serves_artifacts);
+    // Before the API server is asked: one that is away for a while must not get us killed.
+    let health = http::bind(&args.health_addr, "--health-addr").await?;
+    serve(health, http::health(phases.clone()), &stop);
+    let listener = http::bind(&args.metrics_addr, "--metrics-addr").await?;
+    serve(listener, http::metrics(Arc::clone(&metrics)), &stop);
+    let connector = Connector::new(Arc::clone(&metrics));
+    let client = connector.connect(None).await?;
+    while let Err(error) = settle(&client, &args).await {
+        if error.downcast_ref::<Unreachable>().is_none() {
+            return Err(error);
+        }
+        tracing::warn!("{error:#}; trying again in {} s", RETRY.as_secs());
+        tokio::time::sleep(RETRY).await;
+    }
     let election = match args.enable_leader_election {
         true => Some(Election::new(client.clone(), &args)?),
         false => None,
@@ -102,6 +115,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     };
 
+    for lease in election.names() {
+        context.metrics.leading(lease, false);
+    }
     let elected = async {
         let leadership = election.acquire(&stop).await?;
         if leadership.is_some() {
@@ -135,6 +151,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     leadership.release().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Makes sure that there is an API server, and nobody else who does our work.
+async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
+    let version = client.apiserver_version().await.map_err(asked)?;
+    let (kubernetes, controllers) = (version.git_version, &args.controllers);
+    tracing::info!(kubernetes, ?controllers, "starting");
+    rivals::settle(client, args).await
 }
 
 /// The kinds that there are controllers for.
@@ -171,18 +195,11 @@ async fn prepare(
     })?;
     let git = Git::new(args.storage_path.join("mirrors"))?;
 
-    let health = http::bind(args.health_addr, "--health-addr").await?;
-    let mut servers = vec![(health, http::health(phases.clone()))];
-    let listener = http::bind(args.metrics_addr, "--metrics-addr").await?;
-    servers.push((listener, http::metrics(metrics.clone())));
     let mut artifacts_url = String::new();
     if phases.serves_artifacts {
-        let storage = http::bind(args.storage_addr, "--storage-addr").await?;
-        artifacts_url = match &args.storage_adv_addr {
-            Some(address) => format!("http://{}", address.trim_end_matches('.')),
-            None => format!("http://{}", storage.local_addr()?),
-        };
-        servers.push((storage, http::artifacts(artifacts.clone())));
+        let storage = http::bind(&args.storage_addr, "--storage-addr").await?;
+        artifacts_url = format!("http://{}", advertised(&args, storage.local_addr()?));
+        serve(storage, http::artifacts(artifacts.clone()), stop);
     }
     let (git_repositories, git_trigger, git_end) = kind();
     let (kustomizations, kustomization_trigger, kustomization_end) = kind();
@@ -196,8 +213,8 @@ async fn prepare(
     let context = Context::new(Parts {
         connector,
         applier: Applier::new(client.clone(), mapper, live)
-            .living_in(std::env::var("RUNTIME_NAMESPACE").ok()),
-        recorder: events::Recorder::start(client.clone()),
+            .living_in(Some(args.runtime_namespace.clone())),
+        recorder: events::Recorder::start(client.clone(), args.events_addr.as_deref()),
         artifacts,
         artifacts_url,
         git,
@@ -227,22 +244,36 @@ async fn prepare(
         image_update_automations: automation_end,
     };
     let context = Arc::new(context);
-    if let Some(address) = context.args.preview_addr {
+    if let Some(address) = &context.args.preview_addr {
         let listener = http::bind(address, "--preview-addr").await?;
-        servers.push((listener, preview::router(context.clone(), phases.clone())));
-    }
-    for (listener, router) in servers {
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            let server = axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stop.cancelled().await });
-            if let Err(error) = server.await {
-                tracing::error!(%error, "HTTP server ended");
-            }
-        });
+        let previews = preview::router(context.clone(), phases.clone());
+        serve(listener, previews, stop);
     }
     tokio::spawn(kustomization::drift::run(context.clone(), drifts));
     Ok((context, ends))
+}
+
+/// Serves until `stop`.
+fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) {
+    let ended = stop.clone().cancelled_owned();
+    tokio::spawn(async move {
+        let server = axum::serve(listener, router).with_graceful_shutdown(ended);
+        if let Err(error) = server.await {
+            tracing::error!(%error, "HTTP server ended");
+        }
+    });
+}
+
+/// Where others reach the artifact server that listens at `bound`.
+fn advertised(args: &Args, bound: SocketAddr) -> String {
+    let host = std::env::var("HOSTNAME").ok().filter(|h| !h.is_empty());
+    match (&args.storage_adv_addr, host) {
+        (Some(address), _) => address.clone(),
+        (None, Some(host)) if args.storage_addr.is_everywhere() => {
+            format!("{host}:{}", bound.port())
+        }
+        (None, _) => bound.to_string(),
+    }
 }
 
 /// A cache, a way to wake objects, and what is behind both.

@@ -7,7 +7,7 @@ use crate::args::{Args, LogEncoding};
 /// Installs the log subscriber. `RUST_LOG` refines what `--log-level` sets.
 pub fn init(args: &Args) {
     // The level is for this program; its libraries speak up from warnings on.
-    let level = &args.log_level;
+    let level = args.log_level.as_str().to_lowercase();
     let default = format!("warn,flux_sync_operator={level},flux_git={level},flux_apply={level}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()

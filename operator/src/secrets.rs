@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::driver::Controlled;
 use crate::key::Key;
 use crate::references::Referent;
+use crate::watch::Reconnect;
 
 /// Watches until the process ends.
 pub async fn run(context: Arc<Context>) {
@@ -36,7 +37,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + 'static,
 {
     let api: Api<PartialObjectMeta<K>> = crate::watch::api(context);
-    let stream = watch(api, watcher::Config::default()).default_backoff();
+    let stream = watch(api, watcher::Config::default()).backoff(Reconnect::default());
     let mut stream = std::pin::pin!(stream);
     let mut known: HashMap<Key, String> = HashMap::new();
     let mut started = false;

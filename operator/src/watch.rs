@@ -2,12 +2,14 @@
 //! the objects that another process works on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flux_api::{conditions, names};
 use futures::{Stream, StreamExt};
 use kube::{Api, ResourceExt};
 use kube_runtime::reflector::ObjectRef;
 use kube_runtime::reflector::store::Writer;
+use kube_runtime::utils::Backoff;
 use kube_runtime::watcher::{self, Event};
 use kube_runtime::{WatchStreamExt, watcher as start};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +20,28 @@ use crate::http::Phases;
 use crate::key::Key;
 use crate::metrics::ObjectLabels;
 use crate::status::Status;
+
+/// How soon a watch that broke off is tried again: as clients of Kubernetes do, but never later than
+/// after a few seconds. An API server that is back would else be waited for half a minute longer.
+#[derive(Default)]
+pub struct Reconnect(watcher::DefaultBackoff);
+
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(5);
+
+impl Iterator for Reconnect {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|wait| wait.min(LONGEST))
+    }
+}
+
+impl Backoff for Reconnect {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// The API of a kind: everywhere, or in our own namespace only.
 pub fn api<K>(context: &Context) -> Api<K>
@@ -42,7 +66,7 @@ pub fn objects<K: Controlled>(
     // is one of them.
     let mut listed = Some(phases.listed.clone());
     start(api::<K>(&context), watcher::Config::default())
-        .default_backoff()
+        .backoff(Reconnect::default())
         .modify(|object| {
             object.managed_fields_mut().clear();
         })
@@ -119,7 +143,9 @@ fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>)
         context.references.set(K::KIND, &key, referents);
         gauges(context, object, after.is_none());
     } else {
+        // It may have been ours before somebody changed its labels.
         context.references.set(K::KIND, &key, Vec::new());
+        context.metrics.forget(&labels::<K>(&key));
         K::observed(before, after, context);
     }
 }
@@ -136,6 +162,11 @@ fn gauges<K: Controlled>(context: &Context, object: &K, gone: bool) {
     let ready = ready.map_or("Unknown", |ready| ready.status.as_str());
     context.metrics.ready(&labels, ready);
     context.metrics.suspended(&labels, object.suspended());
+}
+
+/// The name of a kind's controller in metrics: there is one for each kind.
+pub fn controller<K: Controlled>() -> String {
+    K::KIND.to_lowercase()
 }
 
 /// The labels of an object's metrics.

@@ -86,7 +86,7 @@ pub enum BuildError {
     /// A kustomization file names a base on another host, and that is not allowed.
     #[error(
         "{file}: '{entry}' is on another host, and remote bases are not allowed here: copy it \
-         into the source, or let the operator follow remote bases"
+         into the source, or start the operator with --remote-bases"
     )]
     RemoteBase {
         /// Path from the root of the source.

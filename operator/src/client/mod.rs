@@ -40,6 +40,23 @@ pub enum ConnectError {
     Client(#[source] Box<kube::Error>),
 }
 
+/// The API server is away, or not able to answer; this passes.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server does not answer as it should: {0}")]
+pub struct Unreachable(String);
+
+/// What a request met: [`Unreachable`], or the server's refusal in its own words.
+pub fn asked(error: kube::Error) -> anyhow::Error {
+    let text = api_error(&error);
+    match error {
+        kube::Error::Api(status) if status.code < 500 && status.code != 429 => {
+            anyhow::Error::msg(text)
+        }
+        kube::Error::Api(_) => Unreachable(text).into(),
+        other => Unreachable(chain(&other)).into(),
+    }
+}
+
 /// Makes clients that share one limit, whoever they act as.
 #[derive(Clone)]
 pub struct Connector {

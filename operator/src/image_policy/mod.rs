@@ -22,10 +22,6 @@ use crate::image_repository::{login, subject};
 use crate::key::Key;
 use crate::status::common_fields;
 
-/// How long a policy waits for its repository at most before it looks again; a scan wakes it
-/// earlier.
-const DEPENDENCY_RETRY: Duration = Duration::from_secs(30);
-
 /// Time for asking for a digest.
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -125,7 +121,7 @@ impl Run<'_> {
         let tag = selected.map_err(|error| Verdict::Failed {
             reason: reason::FAILURE,
             message: error.to_string(),
-            retry: Retry::OnChange(DEPENDENCY_RETRY * 10),
+            retry: Retry::OnChange(self.context.args.dependency_retry() * 10),
         })?;
         let mut latest = ImageRef {
             name: repository.spec.image.clone(),
@@ -158,6 +154,14 @@ impl Run<'_> {
         work.await.ok().flatten()
     }
 
+    fn waiting(&self, message: String) -> Verdict {
+        Verdict::Failed {
+            reason: reason::DEPENDENCY_NOT_READY,
+            message,
+            retry: Retry::OnChange(self.context.args.dependency_retry()),
+        }
+    }
+
     /// No tags yet: what was selected before stays selected, unless somebody wants to hear why
     /// nothing happens.
     fn unscanned(&self, key: &Key, repository: &ImageRepository) -> Verdict {
@@ -168,7 +172,7 @@ impl Run<'_> {
         let asked =
             requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
         match failed {
-            Some(ready) if asked || self.status.latest_ref.is_none() => waiting(format!(
+            Some(ready) if asked || self.status.latest_ref.is_none() => self.waiting(format!(
                 "ImageRepository/{key} has no tags: {}",
                 ready.message
             )),
@@ -199,7 +203,7 @@ impl Run<'_> {
         }
         let stored = ObjectRef::new(&key.name).within(&key.namespace);
         let Some(repository) = self.context.stores.image_repositories.get(&stored) else {
-            return Err(waiting(format!(
+            return Err(self.waiting(format!(
                 "ImageRepository/{key} does not exist; create it or correct spec.imageRepositoryRef"
             )));
         };
@@ -216,7 +220,7 @@ impl Run<'_> {
     async fn admitted(&self, repository: &ImageRepository) -> Result<bool, Verdict> {
         access::grants(repository, &self.key.namespace, self.context)
             .await
-            .map_err(waiting)
+            .map_err(|message| self.waiting(message))
     }
 
     async fn digest(
@@ -309,14 +313,6 @@ fn check_interval(spec: &ImagePolicySpec) -> Result<(), Verdict> {
                   looked up, for example 10m"
             .to_owned(),
     })
-}
-
-fn waiting(message: String) -> Verdict {
-    Verdict::Failed {
-        reason: reason::DEPENDENCY_NOT_READY,
-        message,
-        retry: Retry::OnChange(DEPENDENCY_RETRY),
-    }
 }
 
 /// Wakes the automations that may use the policy.

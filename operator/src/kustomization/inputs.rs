@@ -106,7 +106,7 @@ pub(super) async fn read(
         paths = BTreeSet::from([String::new()]);
         files = source.files(None, context).await?;
     }
-    let remote = context.args.remote_bases
+    let remote = context.args.fetches_remote_bases()
         && files.iter().any(|(path, text)| {
             is_kustomization(path) && String::from_utf8_lossy(text).contains("//")
         });

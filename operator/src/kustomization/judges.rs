@@ -10,7 +10,6 @@ use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 use serde_json::Value;
 
-use super::DEPENDENCY_RETRY;
 use super::cel::{CelError, Expression};
 use super::run::Run;
 use crate::conclusion::{Retry, Verdict};
@@ -117,7 +116,8 @@ impl Run<'_> {
             .map_err(|error| self.invalid("spec.healthCheckExprs", &error))
     }
 
-    /// Asks the expressions about dependencies; each stands in the place of the usual rules.
+    /// Asks the expressions about dependencies. Each stands in the place of the usual rules, unless
+    /// a feature gate says that they count, too.
     pub(super) async fn check_ready_expressions(&self) -> Result<(), Verdict> {
         self.health_expressions()?;
         for dependency in &self.object.spec.depends_on {
@@ -154,7 +154,7 @@ impl Run<'_> {
                 message: format!(
                     "dependency '{key}' is not ready according to readyExpr eval{why}"
                 ),
-                retry: Retry::OnChange(DEPENDENCY_RETRY),
+                retry: Retry::OnChange(self.context.args.dependency_retry()),
             });
         }
         Ok(())

@@ -44,10 +44,6 @@ mod run;
 pub mod unsupported;
 pub mod warnings;
 
-/// How long a run waits for a source or a dependency at most before it looks again; what it waits
-/// for wakes it earlier.
-const DEPENDENCY_RETRY: Duration = Duration::from_secs(30);
-
 /// How long new definitions may take to be served.
 const DEFINITION_TIMEOUT: Duration = Duration::from_secs(60);
 

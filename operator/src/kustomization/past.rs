@@ -33,16 +33,6 @@ pub(super) struct Past {
     references: u64,
 }
 
-/// How often the checks that found nothing to do are told of.
-const TELL_EVERY: Duration = Duration::from_secs(30 * 60);
-
-/// Checks since the last event.
-#[derive(Clone, Copy, Debug)]
-struct Checks {
-    since: Instant,
-    count: u32,
-}
-
 /// A state of a source for a Kustomization: where it comes from, its revision, and the generation of
 /// the Kustomization. Equal states have equal files.
 type State = ((String, i64), String, i64);
@@ -54,7 +44,6 @@ pub struct Known {
     /// In which state of its source what was read last was found unchanged.
     same: Shared<State>,
     references: Shared<u64>,
-    checks: Shared<Checks>,
     /// Who applies what.
     pub claims: claims::Claims,
 }
@@ -65,7 +54,6 @@ impl Known {
         self.past.remove(key);
         self.same.remove(key);
         self.references.remove(key);
-        self.checks.remove(key);
     }
 
     /// Something outside the source that a Kustomization refers to has changed: what a run that
@@ -77,28 +65,6 @@ impl Known {
 
     pub(super) fn references(&self, key: &Key) -> u64 {
         self.references.get(key).unwrap_or_default()
-    }
-
-    /// Begins to count checks: an event has just been published.
-    pub(super) fn told(&self, key: &Key) {
-        let since = Instant::now();
-        self.checks.set(key, Checks { since, count: 0 });
-    }
-
-    /// Counts a check that found nothing to do; how many there were in which time when it is time
-    /// to tell.
-    pub(super) fn check(&self, key: &Key) -> Option<(u32, Duration)> {
-        let Some(Checks { since, count }) = self.checks.get(key) else {
-            self.told(key);
-            return None;
-        };
-        let count = count + 1;
-        if since.elapsed() >= TELL_EVERY {
-            self.told(key);
-            return Some((count, since.elapsed()));
-        }
-        self.checks.set(key, Checks { since, count });
-        None
     }
 }
 

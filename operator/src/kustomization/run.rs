@@ -17,8 +17,8 @@ use super::inputs::{self, Inputs};
 use super::origins::{Origins, describe_failures};
 use super::past::proves;
 use super::{
-    DEFINITION_TIMEOUT, DEPENDENCY_RETRY, dependencies, history, inventory, retry_interval,
-    timeout, unsupported, warnings,
+    DEFINITION_TIMEOUT, dependencies, history, inventory, retry_interval, timeout, unsupported,
+    warnings,
 };
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         Verdict::Failed {
             reason,
             message,
-            retry: Retry::OnChange(DEPENDENCY_RETRY),
+            retry: Retry::OnChange(self.context.args.dependency_retry()),
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
             .collect();
         let options = BuildOptions {
             kustomize: self.context.args.kustomize.clone(),
-            remote_bases: self.context.args.remote_bases,
+            remote_bases: self.context.args.fetches_remote_bases(),
             timeout: timeout(self.object),
             substitute_from: variables,
             unset: self.context.args.unset(),
@@ -402,7 +402,6 @@ impl<'a> Run<'a> {
         if verdict.is_ready() {
             self.status.last_applied_revision = self.revision.clone();
             if self.changed || !was_ready || asked {
-                self.context.known.told(&self.key);
                 self.record(
                     Event::normal(
                         reason::RECONCILIATION_SUCCEEDED,
@@ -414,13 +413,6 @@ impl<'a> Run<'a> {
                     )
                     .with(names::KUSTOMIZE_EVENT_COMMIT_STATUS, "update"),
                 );
-            } else if let Some((count, period)) = self.context.known.check(&self.key) {
-                let message = format!(
-                    "Checked {count} times in {}, nothing to do, next run in {}",
-                    go_string(Duration::from_secs(period.as_secs())),
-                    go_string(interval)
-                );
-                self.record(Event::normal(reason::RECONCILIATION_SUCCEEDED, message));
             }
         }
         self.tell_failure(&verdict);

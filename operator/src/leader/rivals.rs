@@ -11,11 +11,11 @@
 //! | annotation [`names::RECONCILE_BEFORE_TAKE_OVER`] | what the next one was, if anything |
 //! | annotation `kustomize.toolkit.fluxcd.io/reconcile` | `disabled`: the Kustomization that Flux installs itself by would wake it again |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flux_api::names;
+use flux_api::{flags, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
@@ -25,8 +25,8 @@ use serde_json::json;
 
 use super::lease;
 use crate::args::Args;
+use crate::client::asked;
 use crate::controllers::ControllerName;
-use crate::words::api_error;
 
 /// Label of Flux's Deployments with the name of the controller.
 const COMPONENT: &str = "app.kubernetes.io/component";
@@ -45,6 +45,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
     let deployments = deployments(client, args).await?;
     if args.take_over {
+        let lost = lost(&deployments, args);
+        anyhow::ensure!(lost.is_empty(), unguarded(&lost));
         for deployment in &deployments {
             sleep(client, deployment).await?;
         }
@@ -88,7 +90,7 @@ async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deploym
         list => list,
     };
     let found = found
-        .map_err(|error| anyhow::anyhow!(api_error(&error)))
+        .map_err(asked)
         .context("cannot list Deployments to see whether Flux's controllers run")?;
     let overlaps = |deployment: &Deployment| {
         replicas(deployment) > 0
@@ -103,16 +105,51 @@ fn overlap(ours: &str, theirs: &str) -> bool {
     ours.is_empty() || theirs.is_empty() || ours == theirs
 }
 
-/// The `--watch-label-selector` of a Deployment.
-fn selector_of(deployment: &Deployment) -> String {
+fn arguments(deployment: &Deployment) -> impl Iterator<Item = &str> {
     let pod = deployment.spec.template.spec.as_ref();
     let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
-    containers
+    let args = containers.iter().flat_map(|c| c.args.iter().flatten());
+    args.map(String::as_str)
+}
+
+/// The `--watch-label-selector` of a Deployment.
+fn selector_of(deployment: &Deployment) -> String {
+    let mut args = arguments(deployment);
+    while let Some(arg) = args.next() {
+        match arg.strip_prefix("--watch-label-selector") {
+            Some("") => return args.next().unwrap_or_default().to_owned(),
+            Some(value) => return value.trim_start_matches('=').to_owned(),
+            None => {}
+        }
+    }
+    String::new()
+}
+
+/// Flags by which Flux's controllers restrict the owners of objects, and that we do not have: what
+/// was confined must not be applied with all rights from now on.
+fn lost(deployments: &[Deployment], args: &Args) -> BTreeSet<String> {
+    let kept = deployments
         .iter()
-        .flat_map(|container| container.args.iter().flatten())
-        .find_map(|arg| arg.strip_prefix("--watch-label-selector="))
-        .unwrap_or_default()
-        .to_owned()
+        .flat_map(|d| flags::to_keep(arguments(d)));
+    let is_lost = |(name, value): &(String, String)| match name.as_str() {
+        "no-cross-namespace-refs" => !args.no_cross_namespace_refs,
+        "no-remote-bases" => args.fetches_remote_bases(),
+        "default-service-account" => args.default_service_account.as_ref() != Some(value),
+        _ => false,
+    };
+    let lost = kept.filter(is_lost);
+    lost.map(|(name, value)| format!("--{name}={value}"))
+        .collect()
+}
+
+fn unguarded(lost: &BTreeSet<String>) -> String {
+    let flags: Vec<_> = lost.iter().map(String::as_str).collect();
+    let flags = flags.join(" ");
+    format!(
+        "Flux's controllers run with {flags}, and this program does not: what they restrict would be \
+         applied without restriction; nothing was changed. Start this program with {flags}, too, or \
+         remove the flags from Flux's Deployments first"
+    )
 }
 
 fn replicas(deployment: &Deployment) -> i32 {
@@ -133,7 +170,7 @@ async fn foreign_leases(client: &Client, args: &Args) -> anyhow::Result<Vec<Leas
                 continue;
             }
             found => found
-                .map_err(|error| anyhow::anyhow!(api_error(&error)))
+                .map_err(asked)
                 .with_context(|| format!("cannot read Lease {name}"))?,
         };
         // Where we have an election ourselves, waiting for another of us is what it is for.
@@ -199,7 +236,7 @@ async fn sleep(client: &Client, deployment: &Deployment) -> anyhow::Result<()> {
     let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
     api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))
         .await
-        .map_err(|error| anyhow::anyhow!(api_error(&error)))
+        .map_err(asked)
         .with_context(|| format!("cannot scale Deployment {namespace}/{name} to 0"))?;
     tracing::info!(deployment = %format!("{namespace}/{name}"), replicas = before, "scaled to 0");
     Ok(())
@@ -220,10 +257,7 @@ async fn wait_until_gone(
                 deployment.name_any(),
             );
             let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
-            let now = api
-                .get_opt(&name)
-                .await
-                .map_err(|error| anyhow::anyhow!(api_error(&error)))?;
+            let now = api.get_opt(&name).await.map_err(asked)?;
             let status = now.and_then(|d| d.status);
             let pods = status.and_then(|s| s.replicas).unwrap_or_default();
             if pods > 0 {
@@ -304,6 +338,8 @@ mod tests {
         let all = deployment(&["--log-level=info"]);
         let shard = deployment(&["--watch-label-selector=sharding.fluxcd.io/key=one"]);
         assert_eq!(replicas(&all), 1);
+        let apart = deployment(&["--watch-label-selector", "sharding.fluxcd.io/key=one"]);
+        assert_eq!(selector_of(&apart), selector_of(&shard));
         let one = "sharding.fluxcd.io/key=one";
         for (ours, theirs, expected) in [
             ("", &all, true),
@@ -314,6 +350,41 @@ mod tests {
         ] {
             assert_eq!(overlap(ours, &selector_of(theirs)), expected, "{ours}");
         }
+    }
+
+    #[test]
+    fn restrictions_of_flux_are_not_lost() {
+        let flux = [
+            deployment(&["--no-cross-namespace-refs=true", "--log-level=info"]),
+            deployment(&[
+                "--no-cross-namespace-refs",
+                "--no-remote-bases=true",
+                "--default-service-account=default",
+            ]),
+        ];
+        let of = |args: &[&str]| {
+            let args = Args::parse_from([&["x"], args].concat());
+            lost(&flux, &args).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of(&["--remote-bases", "--default-service-account=other"]),
+            [
+                "--default-service-account=default",
+                "--no-cross-namespace-refs=true",
+                "--no-remote-bases=true"
+            ]
+        );
+        assert!(
+            of(&[
+                "--no-cross-namespace-refs",
+                "--default-service-account=default"
+            ])
+            .is_empty()
+        );
+        let text = unguarded(&lost(&flux, &Args::parse_from(["x"])));
+        assert!(
+            text.contains("Start this program with --default-service-account=default --no-cross")
+        );
     }
 
     #[test]

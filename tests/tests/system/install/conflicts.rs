@@ -56,7 +56,9 @@ spec:
 #[tokio::test]
 async fn flux_is_found_before_the_first_write_and_can_be_replaced() {
     let scene = Scene::start().await;
-    scene.apply(&flux()).await;
+    let confined = "image: x, args: [--watch-all-namespaces=true, --no-cross-namespace-refs=true, \
+                    --default-service-account, default]";
+    scene.apply(&flux().replace("image: x", confined)).await;
     scene
         .kubectl("wait --for=condition=Established crd -l app.kubernetes.io/part-of=flux")
         .await;
@@ -102,6 +104,7 @@ async fn flux_is_found_before_the_first_write_and_can_be_replaced() {
     let text = taken.stderr.clone();
     taken.success().unwrap();
     for line in [
+        "keeping flags of the controllers here: --default-service-account=default --no-cross-namespace-refs=true",
         "✔ Kustomization flux-system/flux-system suspended",
         "✔ Deployment flux-system/source-controller stopped (it had 1)",
         "✔ sync-operator: deployment ready",
@@ -117,6 +120,20 @@ async fn flux_is_found_before_the_first_write_and_can_be_replaced() {
         "kustomize-controller=0;",
     ] {
         assert!(found.contains(expected), "{found}");
+    }
+    // What confined tenants does so still, also after the next installation.
+    scene
+        .flux(&format!("install --take-over {REGISTRY}"))
+        .await
+        .success()
+        .unwrap();
+    let args = "-n flux-system get deployment sync-operator -o jsonpath={.spec.template.spec.containers[0].args}";
+    let args = scene.kubectl(args).await.success().unwrap();
+    for flag in [
+        "--default-service-account=default",
+        "--no-cross-namespace-refs=true",
+    ] {
+        assert!(args.contains(flag), "{args}");
     }
     // All versions are served now.
     scene

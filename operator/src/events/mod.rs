@@ -4,10 +4,10 @@
 //! reconcile back: a full queue drops events, a lost event is no lost state.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flux_api::{Time, go_string};
+use flux_api::{Time, conditions, go_string};
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
@@ -15,6 +15,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::words::api_error;
+
+mod forward;
+
+use forward::{Forward, Message};
 
 /// What is kept of published events to count repetitions: a few hundred objects' worth.
 const REMEMBERED: usize = 1024;
@@ -74,7 +78,7 @@ impl Event {
         Self {
             type_,
             reason: reason.into(),
-            message: message.into(),
+            message: conditions::visible(&message.into()),
             annotations: BTreeMap::new(),
         }
     }
@@ -97,16 +101,22 @@ struct Job {
 #[derive(Clone)]
 pub struct Recorder {
     queue: mpsc::Sender<Job>,
+    forward: Option<Forward>,
     checks: Arc<Mutex<Checks>>,
 }
 
 impl Recorder {
-    /// Starts the publisher.
-    pub fn start(client: Client) -> Self {
+    /// Starts the publisher. Events go to the API server and, where an address is given, to Flux's
+    /// notification-controller.
+    pub fn start(client: Client, address: Option<&str>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(publish(client, jobs));
-        let checks = Arc::default();
-        Self { queue, checks }
+        tokio::spawn(write(client, jobs));
+        let address = address.filter(|address| !address.is_empty());
+        Self {
+            queue,
+            forward: address.map(|address| Forward::start(address.to_owned())),
+            checks: Arc::default(),
+        }
     }
 
     /// Counts a run of `object` that changed nothing. Once in half an hour an event with `reason`
@@ -121,21 +131,38 @@ impl Recorder {
         let Some(uid) = object.meta().uid.as_deref() else {
             return;
         };
-        let due = self
-            .checks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .count(uid, Instant::now());
+        let due = self.checks().count(uid, Instant::now());
         if let Some((times, during)) = due {
             let (during, next) = (go_string(during), go_string(next));
             let message =
                 format!("checked {times} times in {during}, nothing to change, next run in {next}");
-            self.record(object, controller, Event::normal(reason, message));
+            self.publish(object, controller, Event::normal(reason, message));
         }
+    }
+
+    fn checks(&self) -> MutexGuard<'_, Checks> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues an event on `object`, reported by `controller`.
     pub fn record<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        controller: &'static str,
+        event: Event,
+    ) {
+        if let Some(uid) = object.meta().uid.as_deref() {
+            self.checks().told(uid, Instant::now());
+        }
+        if let Some(forward) = &self.forward {
+            let (reference, none) = (object.object_ref(&()), BTreeMap::new());
+            let annotations = object.meta().annotations.as_ref().unwrap_or(&none);
+            forward.send(Message::new(reference, controller, &event, annotations));
+        }
+        self.publish(object, controller, event);
+    }
+
+    fn publish<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
         controller: &'static str,
@@ -157,6 +184,13 @@ impl Recorder {
 struct Checks(HashMap<String, (Instant, u32)>);
 
 impl Checks {
+    /// Something else was told of: the time begins anew.
+    fn told(&mut self, uid: &str, now: Instant) {
+        if let Some(checks) = self.0.get_mut(uid) {
+            *checks = (now, 0);
+        }
+    }
+
     /// Counts one; how many there were during how long when it is time to tell.
     fn count(&mut self, uid: &str, now: Instant) -> Option<(u32, Duration)> {
         let Some((since, times)) = self.0.get_mut(uid) else {
@@ -204,17 +238,17 @@ impl Seen {
     }
 }
 
-async fn publish(client: Client, mut jobs: mpsc::Receiver<Job>) {
+async fn write(client: Client, mut jobs: mpsc::Receiver<Job>) {
     let mut seen = Seen::default();
     while let Some(job) = jobs.recv().await {
-        if let Err(error) = publish_one(&client, &mut seen, &job).await {
+        if let Err(error) = write_one(&client, &mut seen, &job).await {
             let error = api_error(&error);
             tracing::warn!(error, reason = job.event.reason, "event not published");
         }
     }
 }
 
-async fn publish_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), kube::Error> {
+async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), kube::Error> {
     let namespace = job.object.namespace.as_deref().unwrap_or("default");
     let api: Api<CoreEvent> = Api::namespaced(client.clone(), namespace);
     let now = Time(k8s_openapi::jiff::Timestamp::now());
@@ -306,6 +340,9 @@ mod tests {
         assert_eq!(checks.count("a", at(30)), Some((31, TOGETHER)));
         assert_eq!(checks.count("a", at(31)), None);
         assert_eq!(checks.count("a", at(60)), Some((2, TOGETHER)));
+        checks.told("a", at(80));
+        assert_eq!(checks.count("a", at(90)), None);
+        assert_eq!(checks.count("a", at(110)), Some((2, TOGETHER)));
         checks.count("b", at(60 * 26));
         assert_eq!(checks.0.len(), 1);
     }
