@@ -13,6 +13,8 @@ use prometheus_client::registry::Registry;
 
 use crate::key::Key;
 
+mod process;
+
 /// Names one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ObjectLabels {
@@ -63,6 +65,7 @@ pub struct Metrics {
     suspended: Family<ObjectLabels, Gauge>,
     conditions: Family<ConditionLabels, Gauge>,
     reconciles: Family<ControllerLabels, Counter>,
+    times: Family<NameLabels, Histogram, fn() -> Histogram>,
     errors: Family<NameLabels, Counter>,
     workers: Family<NameLabels, Gauge>,
     most_workers: Family<NameLabels, Gauge>,
@@ -92,6 +95,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let duration = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
         let (suspended, conditions) = (Family::default(), Family::default());
+        let times = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
         let reconciles = Family::default();
         let metrics = Self {
             registry: Mutex::default(),
@@ -99,6 +103,7 @@ impl Default for Metrics {
             suspended,
             conditions,
             reconciles,
+            times,
             errors: Family::default(),
             workers: Family::default(),
             most_workers: Family::default(),
@@ -135,6 +140,9 @@ impl Metrics {
             "Reconciles by controller and result",
             self.reconciles.clone(),
         );
+        let name = "controller_runtime_reconcile_time_seconds";
+        let help = "Duration of reconciles by controller";
+        registry.register(name, help, self.times.clone());
         let name = "controller_runtime_reconcile_errors";
         registry.register(name, "Reconciles that failed", self.errors.clone());
         let name = "controller_runtime_active_workers";
@@ -159,6 +167,7 @@ impl Metrics {
             "Requests to the API server allowed at once",
             self.limit.clone(),
         );
+        registry.register_collector(Box::new(process::Process));
         let name = "flux_sync_kustomizations_verified";
         let help = "Kustomizations found to be as their source says since the process started";
         registry.register(name, help, self.verified.clone());
@@ -175,7 +184,7 @@ impl Metrics {
         Working(gauge)
     }
 
-    /// Records how many reconciles a controller may do at once.
+    /// Records how many reconciles of a controller may be under way.
     pub fn workers(&self, controller: &str, most: u16) {
         self.most_workers
             .get_or_create(&name_labels(controller))
@@ -226,6 +235,9 @@ impl Metrics {
     pub fn reconciled(&self, object: &ObjectLabels, controller: &str, took: Duration, ok: bool) {
         self.duration
             .get_or_create(object)
+            .observe(took.as_secs_f64());
+        self.times
+            .get_or_create(&name_labels(controller))
             .observe(took.as_secs_f64());
         let result = if ok { "success" } else { "error" };
         let labels = ControllerLabels {
