@@ -1,21 +1,27 @@
 //! The cluster goes away while commits come: its database, its API server, each as a crash and as a
-//! machine that freezes. The operator waits, and goes on by itself.
+//! machine that freezes. The operator waits, and goes on by itself; where it loses its Leases
+//! meanwhile it ends, and is started again as a container would be.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use super::scenario::Scenario;
 use crate::env::Env;
 use crate::sandbox::process::{Process, Stop};
+use crate::sandbox::wait::free_port;
 
 /// For a process to end, or a server to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a process.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// One outage.
 #[derive(Debug)]
@@ -26,26 +32,113 @@ pub struct Outage {
     pub lasted: Duration,
     /// From its end until everything was as committed meanwhile.
     pub converged: Duration,
+    /// How often the operator ended, for want of its Leases.
+    pub restarts: u32,
 }
 
 impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} for {:.1} s: all as committed {:.1} s later",
+            "{} for {:.1} s: all as committed {:.1} s later, {} restarts",
             self.name,
             self.lasted.as_secs_f64(),
-            self.converged.as_secs_f64()
+            self.converged.as_secs_f64(),
+            self.restarts
         )
     }
 }
 
-/// Begins with a running operator; every outage lasts so long. Checks after each that everything
-/// that was committed meanwhile is applied, and nothing was left behind or made anew.
+/// Every outage lasts so long; `flags` are more arguments of the operator. Checks after each that
+/// everything that was committed meanwhile is applied, and nothing was left behind or made anew.
 ///
 /// # Errors
-/// What was not as it should be.
-pub async fn run(env: &Env, namespace: &str, lasts: Duration) -> Result<Vec<Outage>> {
+/// What was not as it should be; an operator that ends more than once in an outage.
+pub async fn run(
+    env: &Env,
+    namespace: &str,
+    lasts: Duration,
+    flags: &[&str],
+) -> Result<Vec<Outage>> {
+    let pod = Pod::new(env, flags)?;
+    tokio::select! {
+        outages = outages(env, namespace, lasts, &pod) => outages,
+        failed = pod.run() => failed.map(|never| match never {}),
+    }
+}
+
+/// An operator under leader election that is started again when it has ended.
+struct Pod<'a> {
+    env: &'a Env,
+    arguments: Vec<String>,
+    starts: AtomicU32,
+}
+
+impl<'a> Pod<'a> {
+    fn new(env: &'a Env, flags: &[&str]) -> Result<Self> {
+        let data = env.sandbox().dir().join("outages-data");
+        let address = || anyhow::Ok(format!("127.0.0.1:{}", free_port()?));
+        let mut arguments = vec![
+            "--enable-leader-election".to_owned(),
+            format!("--storage-path={}", data.display()),
+            format!("--storage-addr={}", address()?),
+            format!("--health-addr={}", address()?),
+            format!("--metrics-addr={}", address()?),
+        ];
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let starts = AtomicU32::new(0);
+        Ok(Self {
+            env,
+            arguments,
+            starts,
+        })
+    }
+
+    /// Returns only when it cannot be started.
+    async fn run(&self) -> Result<Infallible> {
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        // What a pod keeps when its container is started again.
+        let uid = [("POD_UID", "outages".into())];
+        loop {
+            let process = self.env.start_operator_with(&uid, &arguments).await?;
+            self.starts.fetch_add(1, Ordering::Relaxed);
+            while process.exit_status().is_none() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
+    fn starts(&self) -> u32 {
+        self.starts.load(Ordering::Relaxed)
+    }
+
+    fn outage(
+        &self,
+        name: String,
+        lasted: Duration,
+        converged: Duration,
+        before: u32,
+    ) -> Result<Outage> {
+        let restarts = self.starts() - before;
+        ensure!(
+            restarts <= 1,
+            "the operator ended {restarts} times after {name}"
+        );
+        Ok(Outage {
+            name,
+            lasted,
+            converged,
+            restarts,
+        })
+    }
+}
+
+async fn outages(
+    env: &Env,
+    namespace: &str,
+    lasts: Duration,
+    pod: &Pod<'_>,
+) -> Result<Vec<Outage>> {
     let mut scenario = Scenario::start(env, namespace).await?;
     let control_plane = env.sandbox().control_plane()?;
     let mut outages = Vec::new();
@@ -53,39 +146,33 @@ pub async fn run(env: &Env, namespace: &str, lasts: Duration) -> Result<Vec<Outa
     for (round, server) in (1..).zip(frozen) {
         scenario.commit(round)?;
         scenario.fetch(round).await?;
+        let starts = pod.starts();
         server.id().signal(Signal::STOP);
         tokio::time::sleep(lasts).await;
         server.id().signal(Signal::CONT);
         let name = format!("{} frozen", server.name());
-        outages.push(after(env, &scenario, round, name, lasts).await?);
+        let converged = after(env, &scenario, round, &name).await?;
+        outages.push(pod.outage(name, lasts, converged, starts)?);
     }
     for (round, server) in (3..).zip(frozen) {
         scenario.commit(round)?;
         scenario.fetch(round).await?;
-        let start = Instant::now();
+        let (start, starts) = (Instant::now(), pod.starts());
         restart(env, server, lasts).await?;
-        let name = format!("{} killed", server.name());
-        outages.push(after(env, &scenario, round, name, start.elapsed()).await?);
+        let (name, lasted) = (format!("{} killed", server.name()), start.elapsed());
+        let converged = after(env, &scenario, round, &name).await?;
+        outages.push(pod.outage(name, lasted, converged, starts)?);
     }
     scenario.nothing_made_anew().await?;
     Ok(outages)
 }
 
-async fn after(
-    env: &Env,
-    scenario: &Scenario,
-    round: u32,
-    name: String,
-    lasted: Duration,
-) -> Result<Outage> {
+/// How long it takes until everything is as committed.
+async fn after(env: &Env, scenario: &Scenario, round: u32, name: &str) -> Result<Duration> {
     let end = Instant::now();
     let outcome = scenario.converge(env, round).await;
     outcome.with_context(|| format!("after {name}"))?;
-    Ok(Outage {
-        name,
-        lasted,
-        converged: end.elapsed(),
-    })
+    Ok(end.elapsed())
 }
 
 /// Kills a server of the control plane as a crash does, starts it again as it was after some time,

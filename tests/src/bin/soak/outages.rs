@@ -40,9 +40,8 @@ async fn start(env: &Env) -> Result<Arc<Process>> {
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let env = Env::start().await?;
     let namespace = env.namespace("outages").await?;
-    start(&env).await?;
     let lasts = Duration::from_secs(arguments.seconds);
-    for outage in outages::run(&env, &namespace, lasts).await? {
+    for outage in outages::run(&env, &namespace, lasts, &[]).await? {
         println!("{outage}");
     }
     Ok(())
