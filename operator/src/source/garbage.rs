@@ -1,39 +1,110 @@
-//! Mirrors that no GitRepository needs any more: the repository, or the credentials, are others
-//! now.
+//! What no GitRepository needs any more: mirrors whose repository, or credentials, are others now, and
+//! tarballs of objects that went without us.
 
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::remote;
+use super::{Source, remote};
 use crate::context::Context;
+use crate::key::Key;
 
 /// Mirrors are small beside the disk they are on, and a mirror that is deleted too early costs a
 /// fetch.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// Deletes mirrors once an hour until `stop`.
+/// Deletes what is not needed once an hour until `stop`.
 pub async fn run(context: Arc<Context>, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(PERIOD) => collect(&context).await,
+            () = tokio::time::sleep(PERIOD) => {
+                collect_mirrors(&context).await;
+                let folder = context.artifacts.join("gitrepository");
+                // Listed first: what comes later has an object by then.
+                let folders = folders(&folder).await;
+                let objects = context.stores.git_repositories.state();
+                let keys = objects.iter().map(|object| Key::of(&**object)).collect();
+                remove_orphans(folders, &keys).await;
+            }
             () = stop.cancelled() => return,
         }
     }
 }
 
-async fn collect(context: &Context) {
+async fn collect_mirrors(context: &Context) {
     let mut used = Vec::new();
     // Those of other shards, too: image automations of this process may write to them.
     for object in context.stores.git_repositories.state() {
+        // What is read now, which stays what it is while new credentials do not work.
+        let source = context.sources.get(&Key::of(&*object));
+        let read = source.as_deref().and_then(Source::mirrored);
+        used.extend(read.map(|mirrored| mirrored.remote.clone()));
         match remote::of(&object, context).await {
             Ok(remote) => used.push(remote),
+            Err(_) if read.is_some() => {}
             // Whose mirror it has cannot be told; it may be the only copy within reach.
-            Err(_) => return,
+            Err(_) if object.status.as_ref().is_some_and(|s| s.artifact.is_some()) => return,
+            Err(_) => {}
         }
     }
     if let Err(error) = context.git.retain(&used).await {
         tracing::warn!(%error, "mirrors that are not needed cannot be deleted");
+    }
+}
+
+/// The folders of objects below that of all.
+async fn folders(all: &Path) -> Vec<(Key, PathBuf)> {
+    let mut found = Vec::new();
+    for namespace in names(all).await {
+        for name in names(&all.join(&namespace)).await {
+            let folder = all.join(&namespace).join(&name);
+            found.push((Key::new(&namespace, &name), folder));
+        }
+    }
+    found
+}
+
+/// What is in a folder; nothing when it is none.
+async fn names(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Ok(mut entries) = tokio::fs::read_dir(folder).await {
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names
+}
+
+/// Deletes the folders of objects that are gone: somebody took their finalizer away.
+async fn remove_orphans(folders: Vec<(Key, PathBuf)>, keys: &HashSet<Key>) {
+    for (key, folder) in folders {
+        if !keys.contains(&key)
+            && let Err(error) = tokio::fs::remove_dir_all(&folder).await
+        {
+            tracing::warn!(source = %key, %error, "artifacts of an object that is gone cannot be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tarballs_without_an_object_go() {
+        let all = tempfile::tempdir().unwrap();
+        for folder in ["team/apps", "team/gone", "other/apps"] {
+            std::fs::create_dir_all(all.path().join(folder)).unwrap();
+            std::fs::write(all.path().join(folder).join("a.tar.gz"), "x").unwrap();
+        }
+        let keys = [("team", "apps"), ("new", "apps")].map(|(ns, name)| Key::new(ns, name));
+        remove_orphans(folders(all.path()).await, &keys.into()).await;
+        assert_eq!(names(&all.path().join("team")).await, ["apps"]);
+        assert!(names(&all.path().join("other")).await.is_empty());
+        assert!(all.path().join("team/apps/a.tar.gz").is_file());
+        assert!(folders(&all.path().join("nowhere")).await.is_empty());
     }
 }

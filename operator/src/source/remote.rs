@@ -106,3 +106,53 @@ fn unusable(namespace: &str, name: &str, error: &AuthError) -> Verdict {
         retry: Retry::Backoff,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn verdict(fields: Value) -> Option<(&'static str, String)> {
+        let mut spec = json!({"url": "https://h/r", "interval": "1m"});
+        for (field, value) in fields.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        match check_supported(&serde_json::from_value(spec).unwrap()) {
+            Ok(()) => None,
+            Err(Verdict::Stalled { reason, message }) => Some((reason, message)),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_yet_is_named() {
+        for (fields, words) in [
+            (
+                json!({"include": [{"repository": {"name": "x"}}]}),
+                "spec.include;",
+            ),
+            (
+                json!({"recurseSubmodules": true}),
+                "spec.recurseSubmodules;",
+            ),
+            (json!({"provider": "github"}), "spec.provider"),
+            (
+                json!({"provider": "azure", "serviceAccountName": "x"}),
+                "spec.provider",
+            ),
+            (
+                json!({"recurseSubmodules": true, "include": [{"repository": {"name": "x"}}]}),
+                "spec.include, spec.recurseSubmodules;",
+            ),
+        ] {
+            let (reason, message) = verdict(fields).unwrap();
+            assert_eq!(reason, NOT_SUPPORTED);
+            assert!(message.starts_with("not supported yet: "), "{message}");
+            assert!(message.contains(words), "{message}");
+        }
+        assert_eq!(verdict(json!({"provider": "generic", "include": []})), None);
+        let (reason, _) = verdict(json!({"timeout": "soon"})).unwrap();
+        assert_eq!(reason, "InvalidDuration");
+    }
+}
