@@ -2,10 +2,12 @@
 //! that mean nothing here are accepted with a word ([`needless`], [`gates`]).
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use flux_api::GoDuration;
+use flux_git::DigestAlgorithm;
 
 use crate::controllers::ControllerName;
 use crate::selector::LabelSelector;
@@ -85,6 +87,20 @@ pub struct Args {
     /// the name of this host where that is all interfaces].
     #[arg(long, env = "STORAGE_ADV_ADDR")]
     pub storage_adv_addr: Option<String>,
+
+    /// How long an artifact stays after it was made, also if there are newer ones.
+    #[arg(long, default_value = "60s")]
+    pub artifact_retention_ttl: GoDuration,
+
+    /// Newest artifacts of a source that stay however old they are, the current one among them.
+    #[arg(long, default_value_t = 2)]
+    pub artifact_retention_records: usize,
+
+    /// Algorithm of the digests of artifacts: sha256, sha384 or sha512; for Flux's others, sha1 and
+    /// blake3, sha256 is taken.
+    #[arg(long, default_value = "sha256", hide_possible_values = true,
+          value_parser = ["sha256", "sha384", "sha512", "sha1", "blake3"])]
+    pub artifact_digest_algo: String,
 
     /// Address of /healthz and /readyz.
     #[arg(long, default_value = ":9440")]
@@ -242,7 +258,14 @@ impl Args {
     /// What is to be said about flags that have no effect, one sentence each.
     pub fn remarks(&self) -> Vec<String> {
         let gates = self.feature_gates.iter().filter_map(Gate::remark);
-        gates.chain(self.needless.remarks()).collect()
+        let digest = DigestAlgorithm::from_str(&self.artifact_digest_algo).err();
+        let digest = digest.map(|why| format!("--artifact-digest-algo has no effect here: {why}"));
+        gates.chain(self.needless.remarks()).chain(digest).collect()
+    }
+
+    /// By which artifacts are digested.
+    pub fn digest_algorithm(&self) -> DigestAlgorithm {
+        self.artifact_digest_algo.parse().unwrap_or_default()
     }
 }
 
@@ -305,6 +328,9 @@ mod tests {
             "--custom-apply-stage-kinds=rbac.authorization.k8s.io/Role,Secret",
             "--override-manager=helm",
             "--override-manager=terraform",
+            "--artifact-retention-ttl=5m",
+            "--artifact-retention-records=3",
+            "--artifact-digest-algo=sha512",
         ]);
         let early = &args.custom_apply_stage_kinds;
         let kind = |group: &str, kind: &str| (group.to_owned(), kind.to_owned());
@@ -314,6 +340,9 @@ mod tests {
         ];
         assert_eq!(early, &expected);
         assert_eq!(args.override_manager, ["helm", "terraform"]);
+        assert_eq!(args.artifact_retention_ttl.as_std().as_secs(), 300);
+        assert_eq!(args.artifact_retention_records, 3);
+        assert_eq!(args.digest_algorithm(), DigestAlgorithm::Sha512);
         use ControllerName::{ImageAutomation, ImageReflector, Source};
         assert_eq!(args.controllers, [Source, ImageReflector, ImageAutomation]);
         assert!(!args.watch_all_namespaces && args.enable_leader_election);
@@ -323,6 +352,7 @@ mod tests {
             "--controllers=helm-controller",
             "--watch-label-selector=a in b",
             "--custom-apply-stage-kinds=a/b/c",
+            "--artifact-digest-algo=md5",
         ] {
             assert!(Args::try_parse_from(["x", bad]).is_err(), "{bad}");
         }
@@ -363,7 +393,7 @@ mod tests {
             "--kube-api-burst",
             "1000",
             "--leader-election-release-on-cancel",
-            "--artifact-retention-ttl=60s",
+            "--artifact-digest-algo=blake3",
             "--insecure-kubeconfig-tls=true",
             "--feature-gates=GitShallowClone=true,ExternalArtifcat=true",
         ]);
@@ -374,7 +404,7 @@ mod tests {
             "--kube-api-qps has no effect",
             "--kube-api-burst has no effect",
             "--leader-election-release-on-cancel has no effect",
-            "--artifact-retention-ttl has no effect",
+            "--artifact-digest-algo has no effect",
             "--insecure-kubeconfig-tls has no effect",
         ] {
             assert!(remarks.contains(part), "{remarks}");

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use flux_git::{Auth, Filter, Git, GitUrl, Reference, Remote};
+use flux_git::{Auth, DigestAlgorithm, Filter, Git, GitUrl, Reference, Remote};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,7 +37,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     print("digest", start.elapsed());
     let start = Instant::now();
     let dest = folder.join("artifact.tar.gz");
-    let archive = git.archive(&remote, &commit.id, &filter, &dest).await?;
+    let archive = git
+        .archive(&remote, &commit.id, &filter, DigestAlgorithm::Sha256, &dest)
+        .await?;
     print("tarball", start.elapsed());
     println!("{} {} bytes", archive.digest, archive.size);
     std::fs::remove_dir_all(folder)?;

@@ -5,18 +5,17 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
-use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::error::GitError;
 use crate::filter::Filter;
-use crate::mirror::hex;
 use crate::tree::{Kind, Snapshot};
 
 /// A written tarball.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// `sha256:…` of the file.
+    /// Digest of the file: `sha256:…`.
     pub digest: String,
     /// Bytes of the file.
     pub size: u64,
@@ -28,13 +27,18 @@ pub struct Archive {
 pub(crate) fn write(
     snapshot: &Snapshot<'_>,
     filter: &Filter,
+    algorithm: DigestAlgorithm,
     dest: &Path,
 ) -> Result<Archive, GitError> {
     let failed = |error: io::Error| GitError::storage("cannot write", dest, error);
     let selection = snapshot.selection(filter)?;
     let folder = dest.parent().unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    let mut out = Hashing::new(BufWriter::new(file.as_file()));
+    let mut out = Hashing {
+        inner: BufWriter::new(file.as_file()),
+        hash: algorithm.begin(),
+        size: 0,
+    };
     {
         // A header without time and name; level and library decide about the bytes, so both
         // belong to our version.
@@ -86,22 +90,14 @@ pub(crate) fn write(
 /// Counts and hashes what passes.
 struct Hashing<'a> {
     inner: BufWriter<&'a File>,
-    hash: Sha256,
+    hash: Digest,
     size: u64,
 }
 
-impl<'a> Hashing<'a> {
-    fn new(inner: BufWriter<&'a File>) -> Self {
-        Self {
-            inner,
-            hash: Sha256::new(),
-            size: 0,
-        }
-    }
-
+impl Hashing<'_> {
     fn finish(self) -> Archive {
         Archive {
-            digest: format!("sha256:{}", hex(&self.hash.finalize(), 32)),
+            digest: self.hash.finish(),
             size: self.size,
         }
     }

@@ -11,6 +11,7 @@ use git2::Oid;
 use tokio::task::spawn_blocking;
 
 use crate::archive::{self, Archive};
+use crate::digest::DigestAlgorithm;
 use crate::error::GitError;
 use crate::fetch::{self, Commit};
 use crate::filter::Filter;
@@ -278,11 +279,12 @@ impl Git {
         remote: &Remote,
         commit: &str,
         filter: &Filter,
+        algorithm: DigestAlgorithm,
         dest: &Path,
     ) -> Result<Archive, GitError> {
         let (filter, dest) = (filter.clone(), dest.to_owned());
         self.snapshot(remote, commit, move |snapshot| {
-            archive::write(snapshot, &filter, &dest)
+            archive::write(snapshot, &filter, algorithm, &dest)
         })
         .await
     }

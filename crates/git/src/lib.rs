@@ -15,6 +15,7 @@ mod compact;
 mod deliver;
 mod destination;
 mod dial;
+mod digest;
 mod error;
 mod fetch;
 mod filter;
@@ -61,6 +62,7 @@ pub mod hostkey {
 pub use archive::Archive;
 pub use auth::{Auth, AuthError};
 pub use commit::{Author, CommitContent};
+pub use digest::{Digest, DigestAlgorithm};
 pub use error::{BoxError, ErrorKind, GitError};
 pub use fetch::Commit;
 pub use filter::Filter;

@@ -29,9 +29,6 @@ const FLAGS: &[(&str, Takes, &str)] = &[
     ),
     ("token-cache-max-size", Value, CLOUD),
     ("token-cache-max-duration", Value, CLOUD),
-    ("artifact-digest-algo", Value, "digests are SHA-256"),
-    ("artifact-retention-ttl", Value, RETENTION),
-    ("artifact-retention-records", Value, RETENTION),
     ("ssh-kex-algos", Value, SSH),
     ("ssh-hostkey-algos", Value, SSH),
     ("default-decryption-service-account", Value, CLOUD),
@@ -52,7 +49,6 @@ const FLAGS: &[(&str, Takes, &str)] = &[
 
 const PACE: &str = "the number of requests follows the state of the API server";
 const CLOUD: &str = "cloud identities are not supported yet";
-const RETENTION: &str = "an artifact stays while it is the newest, and the one before for a while";
 const SSH: &str = "only current algorithms are built in";
 const KUBECONFIG: &str = "remote clusters are not supported yet";
 const TAGS: &str = "tags are kept in small files";

@@ -2,22 +2,35 @@
 //! `gitrepository/<namespace>/<name>/<commit>.tar.gz`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use flux_api::{Artifact, Time};
-use flux_git::GitError;
-use sha2::{Digest as _, Sha256};
+use flux_git::{DigestAlgorithm, GitError};
 
 use crate::context::Context;
 use crate::key::Key;
 use crate::source::Mirrored;
 
-/// How long an old tarball stays in any case, besides the last one.
-const GRACE: Duration = Duration::from_secs(60);
+/// What old tarballs stay.
+#[derive(Clone, Copy, Debug)]
+struct Retention {
+    /// Those that are younger.
+    grace: Duration,
+    /// So many, however old.
+    old: usize,
+}
+
+impl Retention {
+    fn of(context: &Context) -> Self {
+        Self {
+            grace: context.args.artifact_retention_ttl.as_std(),
+            old: context.args.artifact_retention_records.saturating_sub(1),
+        }
+    }
+}
 
 /// Why an artifact could not be stored.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +110,7 @@ pub async fn state(key: &Key, artifact: &Artifact, context: &Context) -> State {
     let (digest, known) = (artifact.digest.clone(), context.tarballs.get(key));
     let look = move || {
         let seen = Seen::of(&path, &digest)?;
-        let intact = known.as_ref() == Some(&seen) || digest_of(&path)? == digest;
+        let intact = known.as_ref() == Some(&seen) || digest_of(&path, &digest)? == digest;
         io::Result::Ok(intact.then_some(seen))
     };
     match tokio::task::spawn_blocking(look).await {
@@ -110,18 +123,17 @@ pub async fn state(key: &Key, artifact: &Artifact, context: &Context) -> State {
     }
 }
 
-fn digest_of(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
+/// The digest of a file by the algorithm of another, or by the usual one.
+fn digest_of(path: &Path, like: &str) -> io::Result<String> {
+    let mut digest = DigestAlgorithm::of(like).unwrap_or_default().begin();
     let mut file = std::fs::File::open(path)?;
     let mut buffer = vec![0; 64 << 10];
     loop {
         let count = file.read(&mut buffer)?;
         if count == 0 {
-            let digits = hash.finalize();
-            let digits: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok(format!("sha256:{digits}"));
+            return Ok(digest.finish());
         }
-        hash.update(buffer.get(..count).unwrap_or_default());
+        digest.update(buffer.get(..count).unwrap_or_default());
     }
 }
 
@@ -147,8 +159,11 @@ pub async fn store(
     tokio::fs::create_dir_all(&folder).await?;
     let file = format!("{}.tar.gz", source.commit.id);
     let path = folder.join(&file);
+    let algorithm = context.args.digest_algorithm();
     let same = before.filter(|(before, artifact)| {
-        before.content == source.content && before.commit.revision == artifact.revision
+        before.content == source.content
+            && before.commit.revision == artifact.revision
+            && DigestAlgorithm::of(&artifact.digest) == Some(algorithm)
     });
     let last = before.and_then(|(_, artifact)| file_name(key, artifact));
     let (digest, size) = match (same, last) {
@@ -158,7 +173,13 @@ pub async fn store(
         _ => {
             let archive = context
                 .git
-                .archive(&source.remote, &source.commit.id, &source.filter, &path)
+                .archive(
+                    &source.remote,
+                    &source.commit.id,
+                    &source.filter,
+                    algorithm,
+                    &path,
+                )
                 .await?;
             (archive.digest, i64::try_from(archive.size).ok())
         }
@@ -166,7 +187,7 @@ pub async fn store(
     if let Ok(seen) = Seen::of(&path, &digest) {
         context.tarballs.set(key, seen);
     }
-    if let Err(error) = collect_garbage(&folder, &file, last).await {
+    if let Err(error) = collect_garbage(&folder, &file, last, Retention::of(context)).await {
         tracing::warn!(%error, source = %key, "old artifacts cannot be removed");
     }
     let relative = format!("{}/{file}", relative(key));
@@ -205,30 +226,38 @@ pub async fn tidy(key: &Key, artifact: &Artifact, context: &Context) {
     let Some(current) = file_name(key, artifact) else {
         return;
     };
-    if let Err(error) = collect_garbage(&folder(key, context), current, None).await {
+    if let Err(error) =
+        collect_garbage(&folder(key, context), current, None, Retention::of(context)).await
+    {
         tracing::warn!(%error, source = %key, "old artifacts cannot be removed");
     }
 }
 
-/// Removes tarballs that are neither `current`, nor the one before it, nor new. The one before is
-/// `last`, else the newest: who was told of it a moment ago may be about to fetch it.
-async fn collect_garbage(folder: &Path, current: &str, last: Option<&str>) -> io::Result<()> {
-    let mut old: Vec<(SystemTime, PathBuf)> = Vec::new();
+/// Removes old tarballs but those that stay. Of these `last`, if it is known, comes before the newest:
+/// who was told of it a moment ago may be about to fetch it.
+async fn collect_garbage(
+    folder: &Path,
+    current: &str,
+    last: Option<&str>,
+    stay: Retention,
+) -> io::Result<()> {
+    let mut old: Vec<(bool, SystemTime, PathBuf)> = Vec::new();
     let mut entries = tokio::fs::read_dir(folder).await?;
     while let Some(entry) = entries.next_entry().await? {
-        if entry.file_name() != current {
-            old.push((entry.metadata().await?.modified()?, entry.path()));
+        let name = entry.file_name();
+        if name != current {
+            let modified = entry.metadata().await?.modified()?;
+            old.push((
+                last.is_some_and(|last| name == last),
+                modified,
+                entry.path(),
+            ));
         }
     }
     old.sort();
-    let is_last = |path: &Path| {
-        path.file_name()
-            .is_some_and(|name| Some(name) == last.map(OsStr::new))
-    };
-    let kept = old.iter().position(|(_, path)| is_last(path));
-    let kept = kept.or(old.len().checked_sub(1));
-    for (at, (modified, path)) in old.into_iter().enumerate() {
-        if Some(at) != kept && modified.elapsed().is_ok_and(|age| age > GRACE) {
+    let surplus = old.len().saturating_sub(stay.old);
+    for (_, modified, path) in old.into_iter().take(surplus) {
+        if modified.elapsed().is_ok_and(|age| age > stay.grace) {
             tokio::fs::remove_file(path).await?;
         }
     }
@@ -250,6 +279,11 @@ pub async fn remove_all(key: &Key, context: &Context) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const STAY: Retention = Retention {
+        grace: Duration::from_secs(60),
+        old: 1,
+    };
 
     #[test]
     fn a_status_names_files_of_its_own_object_only() {
@@ -305,7 +339,9 @@ mod tests {
                 let time = SystemTime::now() - Duration::from_secs(*age);
                 file.set_modified(time).unwrap();
             }
-            collect_garbage(folder.path(), current, last).await.unwrap();
+            collect_garbage(folder.path(), current, last, STAY)
+                .await
+                .unwrap();
             let mut left: Vec<_> = std::fs::read_dir(folder.path())
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -327,7 +363,7 @@ mod tests {
             .unwrap();
         assert!(link(&from, &to).await);
         let age = std::fs::metadata(&from).unwrap().modified().unwrap();
-        assert!(age.elapsed().unwrap() < GRACE);
+        assert!(age.elapsed().unwrap() < STAY.grace);
         assert!(link(&to, &to).await && !link(&folder.path().join("c"), &to).await);
     }
 }

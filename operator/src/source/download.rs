@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flux_api::Artifact;
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use flux_git::DigestAlgorithm;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 /// Largest tarball that is downloaded.
@@ -256,14 +257,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn verify(url: &str, wanted: &str, packed: &[u8]) -> Result<(), DownloadError> {
-    let found = match wanted.split_once(':') {
-        Some(("sha256", _)) => hex(&Sha256::digest(packed)),
-        Some(("sha384", _)) => hex(&Sha384::digest(packed)),
-        Some(("sha512", _)) => hex(&Sha512::digest(packed)),
-        _ => return Err(DownloadError::Algorithm(wanted.to_owned())),
-    };
-    let algorithm = wanted.split(':').next().unwrap_or_default();
-    let found = format!("{algorithm}:{found}");
+    let algorithm = DigestAlgorithm::of(wanted);
+    let algorithm = algorithm.ok_or_else(|| DownloadError::Algorithm(wanted.to_owned()))?;
+    let mut digest = algorithm.begin();
+    digest.update(packed);
+    let found = digest.finish();
     if found == wanted {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flux_git::{ErrorKind, Filter, Git, GitError, IgnoreList, Reference};
+use flux_git::{DigestAlgorithm, ErrorKind, Filter, Git, GitError, IgnoreList, Reference};
 
 use crate::http::{GOOD, remote};
 use crate::support::httpd::Httpd;
@@ -206,7 +206,13 @@ async fn a_full_disk_is_named_and_nothing_is_lost_by_it() {
     let dest = disk.0.join("artifact.tar.gz");
     fs::write(disk.0.join("filler"), vec![0; 2 << 20]).ok();
     let packed = git
-        .archive(&remote, &second, &Filter::default(), &dest)
+        .archive(
+            &remote,
+            &second,
+            &Filter::default(),
+            DigestAlgorithm::Sha256,
+            &dest,
+        )
         .await;
     let error = packed.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage, "{error}");

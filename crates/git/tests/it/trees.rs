@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use flux_git::keys::{self, Algorithm};
-use flux_git::{ErrorKind, Filter, GitError, IgnoreList, Reference};
+use flux_git::{DigestAlgorithm, ErrorKind, Filter, GitError, IgnoreList, Reference};
 
 use crate::support::sshd::{Access, Sshd};
 use crate::support::{Client, Repo};
@@ -168,7 +168,13 @@ async fn archives_are_reproducible() {
         let dest = out.path().join(name);
         let archive = client
             .git
-            .archive(&remote, &commit.id, &Filter::default(), &dest)
+            .archive(
+                &remote,
+                &commit.id,
+                &Filter::default(),
+                DigestAlgorithm::Sha256,
+                &dest,
+            )
             .await
             .unwrap();
         assert_eq!(archive.size, fs::metadata(&dest).unwrap().len());
