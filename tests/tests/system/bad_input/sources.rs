@@ -2,7 +2,7 @@
 
 use flux_api::GitRepository;
 use flux_tests::sandbox::wait;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -139,5 +139,75 @@ async fn an_artifact_is_what_its_digest_says() {
     }
     assert!(theirs.is_file(), "it is not ours");
     assert_eq!(served(&after).await, artifact["digest"]);
+    scene.others_go_on().await;
+}
+
+#[tokio::test]
+async fn without_a_ref_it_is_said_which_branch_is_followed() {
+    let scene = Scene::start("no-ref").await;
+    let repository = scene.repository(APP);
+    repository.commit(&[("app.yaml", Some(&config_map(APP, "1")))]);
+    let url = scene.git().https_url(&repository.name);
+    // Empty fields are no ref either.
+    let spec = json!({"interval": "10m", "url": url, "ref": {"branch": ""}});
+    scene.apply::<GitRepository>(APP, spec).await;
+    let words = [
+        "branch 'master' not found",
+        "the default branch of the repository is 'main'",
+        "set spec.ref.branch: main",
+    ];
+    scene
+        .says::<GitRepository>(APP, "False", "GitOperationFailed", &words)
+        .await;
+    let beginning = "spec.ref is not set: following branch \"master\"";
+    scene.told("Warning", "DefaultBranch", beginning).await;
+
+    scene.source(APP, &repository).await;
+    scene.ready::<GitRepository>(APP).await;
+    scene.others_go_on().await;
+}
+
+#[tokio::test]
+async fn changed_ignore_rules_reach_what_is_applied() {
+    let scene = Scene::start("ignore").await;
+    let repository = scene.repository(APP);
+    let (kept, left) = (config_map("kept", "1"), config_map("left", "1"));
+    let revision = repository.commit(&[
+        (".sourceignore", Some("*.txt\n")),
+        ("deploy/kept.yaml", Some(&kept)),
+        ("deploy/left.yaml", Some(&left)),
+        ("deploy/README.txt", Some("not a manifest")),
+    ]);
+    scene.source(APP, &repository).await;
+    scene.kustomization(APP, APP, "./deploy", json!({})).await;
+    scene.applied(APP, &revision).await;
+    assert_eq!(scene.value("left").await.as_deref(), Some("1"));
+    let before = scene.object().await;
+
+    // The commit and the revision stay, the files do not.
+    scene
+        .patch::<GitRepository>(APP, json!({"spec": {"ignore": "left.yaml"}}))
+        .await;
+    scene.gone::<ConfigMap>("left").await;
+    scene.applied(APP, &revision).await;
+    let after = scene.object().await;
+    let artifact = |object: &Value, field: &str| object["status"]["artifact"][field].clone();
+    for field in ["revision", "path", "url"] {
+        assert_eq!(artifact(&before, field), artifact(&after, field));
+    }
+    assert_ne!(artifact(&before, "digest"), artifact(&after, "digest"));
+    assert_eq!(after["status"]["observedIgnore"], "left.yaml");
+
+    let sparse = json!({"spec": {"ignore": null, "sparseCheckout": ["deploy", "charts"]}});
+    scene.patch::<GitRepository>(APP, sparse).await;
+    let words = ["spec.sparseCheckout", "no path 'charts'"];
+    scene
+        .says::<GitRepository>(APP, "False", "GitOperationFailed", &words)
+        .await;
+    assert_eq!(scene.value("kept").await.as_deref(), Some("1"));
+    let sparse = json!({"spec": {"sparseCheckout": ["./deploy/left.yaml"]}});
+    scene.patch::<GitRepository>(APP, sparse).await;
+    scene.gone::<ConfigMap>("kept").await;
+    assert_eq!(scene.value("left").await.as_deref(), Some("1"));
     scene.others_go_on().await;
 }
