@@ -218,6 +218,8 @@ struct Key {
     type_: Type,
     reason: String,
     message: String,
+    /// The same failure of another revision is news: a commit status hangs on it.
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Default)]
@@ -257,6 +259,7 @@ async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), ku
         type_: job.event.type_,
         reason: job.event.reason.clone(),
         message: job.event.message.clone(),
+        annotations: job.event.annotations.clone(),
     };
     if let Some((name, count)) = seen.counts.get_mut(&key) {
         let next = *count + 1;
@@ -356,6 +359,7 @@ mod tests {
                 type_: Type::Normal,
                 reason: String::new(),
                 message: String::new(),
+                annotations: BTreeMap::new(),
             };
             seen.remember(key, String::new());
         }
