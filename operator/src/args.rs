@@ -179,8 +179,10 @@ pub struct Args {
     pub no_remote_bases: Option<bool>,
 
     /// Feature gates by Flux's names, NAME=true or NAME=false. Of use are StrictPostBuildSubstitutions:
-    /// variables that are not set fail the build [default: true], and AdditiveCELDependencyCheck:
-    /// readyExpr is asked in addition to the usual check [default: false].
+    /// variables that are not set fail the build [default: true], AdditiveCELDependencyCheck:
+    /// readyExpr is asked in addition to the usual check [default: false], and
+    /// DisableFailFastBehavior: health checks go on until their timeout when an object has failed
+    /// [default: false].
     #[arg(long, value_delimiter = ',', value_name = "NAME=BOOL")]
     pub feature_gates: Vec<Gate>,
 
@@ -245,6 +247,11 @@ impl Args {
         )
     }
 
+    /// Whether a health check ends when an object has failed.
+    pub fn fails_early(&self) -> bool {
+        !gates::is_on(&self.feature_gates, gates::PATIENT_HEALTH_CHECKS, false)
+    }
+
     /// Whether bases may be fetched from elsewhere.
     pub fn fetches_remote_bases(&self) -> bool {
         self.remote_bases || self.no_remote_bases == Some(false)
@@ -306,7 +313,9 @@ mod tests {
             Args::parse_from(["x", gates]).unset(),
             flux_build::Unset::Empty
         );
-        assert!(!args.additive_expressions());
+        assert!(!args.additive_expressions() && args.fails_early());
+        let gates = "--feature-gates=DisableFailFastBehavior=true";
+        assert!(!Args::parse_from(["x", gates]).fails_early());
         let gates = "--feature-gates=AdditiveCELDependencyCheck=true";
         assert!(Args::parse_from(["x", gates]).additive_expressions());
         assert!(Args::try_parse_from(["x", "--feature-gates=A=maybe"]).is_err());

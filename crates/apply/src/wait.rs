@@ -90,12 +90,17 @@ fn list(objects: &[(ObjectId, Status)]) -> String {
 }
 
 impl Applier {
-    /// Waits until all targets are current.
+    /// Waits until all targets are current; with `fails_early` not for those that cannot become so.
     ///
     /// # Errors
     /// [`WaitError::Failed`] as soon as one cannot become healthy, [`WaitError::Timeout`] with
     /// what is still missing when time is up.
-    pub async fn wait(&self, mut targets: Vec<Target>, timeout: Duration) -> Result<(), WaitError> {
+    pub async fn wait(
+        &self,
+        mut targets: Vec<Target>,
+        timeout: Duration,
+        fails_early: bool,
+    ) -> Result<(), WaitError> {
         let deadline = Instant::now() + timeout;
         for target in &mut targets {
             // What was named without a namespace was taken for an object of the Kustomization's.
@@ -111,7 +116,7 @@ impl Applier {
         let mut running: FuturesUnordered<_> = pending
             .iter()
             .enumerate()
-            .map(|(index, (target, _))| self.follow(index, target.clone()))
+            .map(|(index, (target, _))| self.follow(index, target.clone(), fails_early))
             .collect();
         let mut open = pending.len();
         while open > 0 {
@@ -123,7 +128,8 @@ impl Applier {
                 slot.1 = status;
             }
             open -= 1;
-            if pending.iter().any(|(_, s)| matches!(s, Status::Failed(_))) {
+            let is_failed = |(_, status): &(_, _)| matches!(status, Status::Failed(_));
+            if fails_early && pending.iter().any(is_failed) {
                 let failed = unhealthy(pending, |s| matches!(s, Status::Failed(_)));
                 return Err(WaitError::Failed(failed));
             }
@@ -208,9 +214,16 @@ impl Applier {
             .map_err(|error| request::RequestError::Transport(Box::new(error)))
     }
 
-    /// Ends with the status that decides: current or failed. Errors are retried by the watch.
-    async fn follow(&self, index: usize, target: Target) -> (usize, Status) {
-        if let Ok(status @ (Status::Current | Status::Failed(_))) = self.look(&target).await {
+    /// Ends with the status that decides: current, or failed where that ends the wait. Errors are
+    /// retried by the watch.
+    async fn follow(&self, index: usize, target: Target, fails_early: bool) -> (usize, Status) {
+        let decides = |status: &Status| match status {
+            Status::Failed(_) => fails_early,
+            status => *status == Status::Current,
+        };
+        if let Ok(status) = self.look(&target).await
+            && decides(&status)
+        {
             return (index, status);
         }
         loop {
@@ -224,7 +237,7 @@ impl Applier {
                             let status = target.status(complete(&live, &target.gvk)).await;
                             let version = live.metadata.resource_version.as_deref();
                             self.note(&target, &status, version.unwrap_or_default());
-                            if matches!(status, Status::Current | Status::Failed(_)) {
+                            if decides(&status) {
                                 return (index, status);
                             }
                         }

@@ -16,6 +16,16 @@ pub const STRICT_SUBSTITUTIONS: &str = "StrictPostBuildSubstitutions";
 /// `readyExpr` is asked in addition to the usual check, not in its place.
 pub const ADDITIVE_READY_EXPRESSIONS: &str = "AdditiveCELDependencyCheck";
 
+/// A health check goes on until its timeout when an object has failed.
+pub const PATIENT_HEALTH_CHECKS: &str = "DisableFailFastBehavior";
+
+/// The gates that are heeded.
+const HEEDED: &[&str] = &[
+    STRICT_SUBSTITUTIONS,
+    ADDITIVE_READY_EXPRESSIONS,
+    PATIENT_HEALTH_CHECKS,
+];
+
 /// What the gates of Flux are about that nothing is to be done for.
 const NOT_NEEDED: &[(&str, &str)] = &[
     (
@@ -30,10 +40,6 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     (
         "DisableConfigWatchers",
         "what a Kustomization refers to is watched at no cost",
-    ),
-    (
-        "DisableFailFastBehavior",
-        "a health check ends as soon as an object cannot become healthy",
     ),
     ("DisableStatusPollerCache", "health comes from watches"),
     (
@@ -69,7 +75,7 @@ impl Gate {
     /// What is to be said about it, if it changes nothing.
     pub fn remark(&self) -> Option<String> {
         let name = &self.name;
-        if [STRICT_SUBSTITUTIONS, ADDITIVE_READY_EXPRESSIONS].contains(&name.as_str()) {
+        if HEEDED.contains(&name.as_str()) {
             return None;
         }
         Some(match NOT_NEEDED.iter().find(|(gate, _)| gate == name) {

@@ -104,8 +104,9 @@ impl Run<'_> {
         let started = Instant::now();
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let applier = self.applier().await?;
+        let fails_early = self.context.args.fails_early();
         let task = tokio::spawn(async move {
-            let ended = applier.wait(targets, limit).await;
+            let ended = applier.wait(targets, limit, fails_early).await;
             let ended = ended.map(|()| started.elapsed()).map_err(|error| {
                 // Whole seconds: what fails the same way again says the same again.
                 let after = match error {
