@@ -106,11 +106,7 @@ pub(super) async fn read(
         paths = BTreeSet::from([String::new()]);
         files = source.files(None, context).await?;
     }
-    let remote = context.args.fetches_remote_bases()
-        && files.iter().any(|(path, text)| {
-            is_kustomization(path) && String::from_utf8_lossy(text).contains("//")
-        });
-    if remote {
+    if context.args.fetches_remote_bases() && may_be_remote(&files) {
         return Ok((files, None));
     }
     let mut paths: Vec<String> = paths.into_iter().collect();
@@ -140,6 +136,16 @@ fn ignore_files(path: &str) -> Vec<String> {
 fn is_kustomization(path: &str) -> bool {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     KUSTOMIZATION.contains(&name)
+}
+
+/// Whether kustomization files name what may be on another host, in one of kustomize's many ways; it can
+/// change without a commit here. Guessing too often does no harm but building more.
+fn may_be_remote(files: &Files) -> bool {
+    const SIGNS: &[&str] = &["//", "@", "github.com", "gh:", ".git", "_git/", "?"];
+    files.iter().any(|(path, text)| {
+        let text = String::from_utf8_lossy(text);
+        is_kustomization(path) && SIGNS.iter().any(|sign| text.contains(sign))
+    })
 }
 
 fn is_below(file: &str, directory: &str) -> bool {
@@ -216,6 +222,23 @@ mod tests {
         assert_eq!(found("resources: [../../../out]"), list(&[]));
         assert_eq!(found("resources: [\"\\x2e./base\"]"), None);
         assert_eq!(found("transformers: [t.yaml]"), None);
+    }
+
+    #[test]
+    fn bases_elsewhere_are_noticed() {
+        for (entry, remote) in [
+            ("https://example.com/x.yaml", true),
+            ("github.com/a/b?ref=main", true),
+            ("github.com/a/b", true),
+            ("git@example.com:a/b", true),
+            ("example.com:a/b.git", true),
+            ("../base", false),
+        ] {
+            let text = format!("resources: ['{entry}']\n");
+            let found = may_be_remote(&files(&[("a/kustomization.yaml", &text)]));
+            assert_eq!(found, remote, "{entry}");
+            assert!(!may_be_remote(&files(&[("a/other.yaml", &text)])));
+        }
     }
 
     #[test]
