@@ -54,8 +54,10 @@ pub enum BuildError {
         /// What is missing or wrong.
         problem: String,
     },
-    /// The same object is written twice.
-    #[error("{object} is defined twice, at {first} and {second}: remove one of them")]
+    /// The same object is written twice. The first words are Flux's.
+    #[error(
+        "kustomize build failed: {object} is defined twice, at {first} and {second}: remove one of them"
+    )]
     Duplicate {
         /// `Kind/namespace/name` with its group and version.
         object: String,
@@ -64,8 +66,8 @@ pub enum BuildError {
         /// The second place.
         second: Origin,
     },
-    /// A kustomization file is wrong.
-    #[error("{file}: {problem}")]
+    /// A kustomization file is wrong. The first words are Flux's.
+    #[error("kustomize build failed: {file}: {problem}")]
     Kustomization {
         /// Path from the root of the source.
         file: String,
@@ -74,8 +76,8 @@ pub enum BuildError {
     },
     /// A kustomization file names a path outside of the source.
     #[error(
-        "{file}: '{entry}' leads out of the source: only paths inside of it, relative to the \
-         kustomization file, can be used"
+        "kustomize build failed: {file}: '{entry}' leads out of the source: only paths inside of \
+         it, relative to the kustomization file, can be used"
     )]
     Escape {
         /// Path from the root of the source.
@@ -85,8 +87,8 @@ pub enum BuildError {
     },
     /// A kustomization file names a base on another host, and that is not allowed.
     #[error(
-        "{file}: '{entry}' is on another host, and remote bases are not allowed here: copy it \
-         into the source, or start the operator with --remote-bases"
+        "kustomize build failed: {file}: '{entry}' is on another host, and remote bases are not \
+         allowed here: copy it into the source, or start the operator with --remote-bases"
     )]
     RemoteBase {
         /// Path from the root of the source.

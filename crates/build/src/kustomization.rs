@@ -238,7 +238,7 @@ mod tests {
         let error = read(&two, "").err().unwrap().to_string();
         assert_eq!(
             error,
-            "kustomization.yaml: there is also Kustomization: keep one of the two"
+            "kustomize build failed: kustomization.yaml: there is also Kustomization: keep one of the two"
         );
     }
 }

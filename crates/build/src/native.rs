@@ -347,7 +347,7 @@ mod tests {
                     .err()
                     .unwrap()
                     .to_string(),
-                text
+                format!("kustomize build failed: {text}")
             );
         }
     }
@@ -361,7 +361,7 @@ mod tests {
                 .err()
                 .unwrap()
                 .to_string(),
-            "ConfigMap/a is defined twice, at a.yaml:1 and b/c.yaml:2: remove one of them"
+            "kustomize build failed: ConfigMap/a is defined twice, at a.yaml:1 and b/c.yaml:2: remove one of them"
         );
     }
 
