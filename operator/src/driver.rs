@@ -36,6 +36,10 @@ use crate::triggers::Wakeups;
 use crate::watch;
 use crate::words::api_error;
 
+mod written;
+
+pub(crate) use written::write_status;
+
 /// Work that takes longer than this shows itself in the status while it runs.
 const SHOW_PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
@@ -94,6 +98,8 @@ pub trait Controlled:
     fn suspended(&self) -> bool;
     /// Its status as last seen.
     fn status(&self) -> Option<&Self::Status>;
+    /// Replaces what is known of its status.
+    fn set_status(&mut self, status: Self::Status);
     /// Names of Secrets of its namespace that it refers to.
     fn secrets(&self) -> Vec<&str>;
     /// Whose change wakes it.
@@ -252,9 +258,10 @@ async fn reconcile<K: Controlled>(
     let handled = object.annotations().get(names::REQUESTED_AT).cloned();
     status.observe(observed.then_some(generation), handled);
     // The run itself may have written: the difference is to what is stored now.
-    let before = serde_json::to_value(context.newest_of(object.clone()).status())?;
+    let stored = context.newest_of(object.clone());
+    let before = serde_json::to_value(stored.status())?;
     if let Some(patch) = merge_patch(&before, &serde_json::to_value(&status)?) {
-        write_status(&api, &key.name, patch, &context).await?;
+        written::conclude(&*stored, status, patch, &context).await?;
     }
     object.concluded(&verdict, &context);
     let (reason, message) = verdict.words();
@@ -459,28 +466,4 @@ async fn show_progress<K: Controlled>(
         write_status(api, &object.name_any(), patch, context).await?;
     }
     Ok(())
-}
-
-/// Writes a change of status; an object that is gone meanwhile needs none.
-pub(crate) async fn write_status<K: Controlled>(
-    api: &Api<K>,
-    name: &str,
-    patch: serde_json::Value,
-    context: &Context,
-) -> Result<(), kube::Error> {
-    let params = PatchParams {
-        field_manager: Some(K::MANAGER.into()),
-        ..PatchParams::default()
-    };
-    match api
-        .patch_status(name, &params, &Patch::Merge(json!({"status": patch})))
-        .await
-    {
-        Ok(object) => {
-            context.remember(object);
-            Ok(())
-        }
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(error),
-    }
 }

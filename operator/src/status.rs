@@ -41,7 +41,7 @@ statuses!(
     KustomizationStatus,
 );
 
-/// The two answers that every kind gives in the same words, inside its `impl Controlled`.
+/// What every kind answers in the same words, inside its `impl Controlled`.
 macro_rules! common_fields {
     () => {
         fn suspended(&self) -> bool {
@@ -50,6 +50,10 @@ macro_rules! common_fields {
 
         fn status(&self) -> Option<&Self::Status> {
             self.status.as_ref()
+        }
+
+        fn set_status(&mut self, status: Self::Status) {
+            self.status = Some(status);
         }
     };
 }

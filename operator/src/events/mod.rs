@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use flux_api::{Time, conditions, go_string};
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource, ObjectReference};
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::request::Request;
 use kube::{Client, Resource};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -250,9 +252,20 @@ async fn write(client: Client, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
+/// The part of an answer that is looked at: most of it is what was sent, and managed fields.
+#[derive(Deserialize)]
+struct Written {
+    metadata: Named,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), kube::Error> {
     let namespace = job.object.namespace.as_deref().unwrap_or("default");
-    let api: Api<CoreEvent> = Api::namespaced(client.clone(), namespace);
+    let events = Request::new(CoreEvent::url_path(&(), Some(namespace)));
     let now = Time(k8s_openapi::jiff::Timestamp::now());
     let key = Key {
         uid: job.object.uid.clone().unwrap_or_default(),
@@ -264,10 +277,10 @@ async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), ku
     if let Some((name, count)) = seen.counts.get_mut(&key) {
         let next = *count + 1;
         let patch = json!({"count": next, "lastTimestamp": now});
-        match api
+        let request = events
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
-        {
+            .map_err(kube::Error::BuildRequest)?;
+        match client.request::<Written>(request).await {
             Ok(_) => {
                 *count = next;
                 return Ok(());
@@ -304,8 +317,12 @@ async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), ku
         count: Some(1),
         ..CoreEvent::default()
     };
-    let created = api.create(&PostParams::default(), &event).await?;
-    seen.remember(key, created.metadata.name.unwrap_or_default());
+    let event = serde_json::to_vec(&event).map_err(kube::Error::SerdeError)?;
+    let request = events
+        .create(&PostParams::default(), event)
+        .map_err(kube::Error::BuildRequest)?;
+    let Written { metadata } = client.request(request).await?;
+    seen.remember(key, metadata.name);
     Ok(())
 }
 

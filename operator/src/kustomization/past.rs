@@ -73,7 +73,7 @@ impl Run<'_> {
         self.context.known.past.get(&self.key)
     }
 
-    pub(super) fn remember(&self, inputs: Option<Inputs>, full: Option<Instant>) {
+    pub(super) fn remember(&self, source: &Source, inputs: Option<Inputs>, full: Option<Instant>) {
         let Some(digest) = self.digest.clone() else {
             return;
         };
@@ -85,7 +85,11 @@ impl Run<'_> {
             // not all at once.
             full: full.unwrap_or_else(|| self.spread()),
         };
-        self.context.known.same.remove(&self.key);
+        // What was just read is the state of the source; it need not be compared with it.
+        match self.state(source).filter(|_| past.inputs.is_some()) {
+            Some(state) => drop(self.context.known.same.set(&self.key, state)),
+            None => drop(self.context.known.same.remove(&self.key)),
+        }
         self.context.known.past.set(&self.key, Arc::new(past));
     }
 
@@ -131,11 +135,7 @@ impl Run<'_> {
             return false;
         }
         // Most runs are over a revision that was looked at before: no tree is read again for them.
-        let known = &self.context.known;
-        let state = source.mirrored().map(|_| {
-            let revision = source.revision().to_owned();
-            (source.origin(), revision, self.generation())
-        });
+        let (known, state) = (&self.context.known, self.state(source));
         if state.is_some() && state == known.same.get(&self.key) {
             return true;
         }
@@ -144,6 +144,13 @@ impl Run<'_> {
             known.same.set(&self.key, state);
         }
         same
+    }
+
+    /// The state of a source that is read from a mirror.
+    fn state(&self, source: &Source) -> Option<State> {
+        source.mirrored()?;
+        let revision = source.revision().to_owned();
+        Some((source.origin(), revision, self.generation()))
     }
 
     fn is_settled(&self) -> bool {

@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
             let (objects, inputs) = self.build(&source).await?;
             self.digest = Some(history::digest(&objects));
             let full = self.apply(objects).await?;
-            self.remember(inputs, full);
+            self.remember(&source, inputs, full);
         }
         self.note_shared();
         self.check_health(&revision).await
