@@ -13,9 +13,23 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Arguments {
+    /// What to measure; all of it without one.
     #[command(subcommand)]
-    topic: Topic,
+    topic: Option<Topic>,
 }
+
+/// Everything, as docs/performance.md has it.
+const ALL: &[&str] = &[
+    "kills",
+    "outages",
+    "hostile",
+    "sync",
+    "sync --wait",
+    "sync --kustomizations 1000",
+    "images",
+    "admission",
+    "plugin",
+];
 
 #[derive(Debug, Subcommand)]
 enum Topic {
@@ -37,13 +51,42 @@ enum Topic {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().topic {
-        Topic::Admission(arguments) => admission::run(&arguments).await,
-        Topic::Hostile(arguments) => outages::hostile(&arguments).await,
-        Topic::Images(arguments) => images::run(&arguments).await,
-        Topic::Kills(arguments) => kills::run(&arguments).await,
-        Topic::Outages(arguments) => outages::run(&arguments).await,
-        Topic::Plugin(arguments) => plugin::run(&arguments).await,
-        Topic::Sync(arguments) => sync::run(&arguments).await,
+    if let Some(topic) = Arguments::parse().topic {
+        return topic.run().await;
+    }
+    for line in ALL {
+        println!("\nsoak {line}\n");
+        let words = std::iter::once("soak").chain(line.split(' '));
+        if let Some(topic) = Arguments::try_parse_from(words)?.topic {
+            topic.run().await?;
+        }
+    }
+    Ok(())
+}
+
+impl Topic {
+    async fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Admission(arguments) => admission::run(arguments).await,
+            Self::Hostile(arguments) => outages::hostile(arguments).await,
+            Self::Images(arguments) => images::run(arguments).await,
+            Self::Kills(arguments) => kills::run(arguments).await,
+            Self::Outages(arguments) => outages::run(arguments).await,
+            Self::Plugin(arguments) => plugin::run(arguments).await,
+            Self::Sync(arguments) => sync::run(arguments).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_a_list_of_topics() {
+        for line in ALL {
+            let words = std::iter::once("soak").chain(line.split(' '));
+            assert!(Arguments::try_parse_from(words).unwrap().topic.is_some());
+        }
     }
 }
