@@ -1,44 +1,73 @@
-//! TCP connections for ssh: direct, through an HTTP proxy's `CONNECT`, or through SOCKS5.
+//! Connections for ssh: direct, through the `CONNECT` of an HTTP proxy, which may itself be spoken to
+//! over TLS, or through SOCKS5.
 //!
 //! Not for http(s) remotes: their client brings its own proxy support.
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, crypto};
+use rustls_platform_verifier::Verifier;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::error::GitError;
 use crate::remote::{Proxy, ProxyScheme};
+
+/// What ssh is spoken over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Connects to a host, through the proxy if there is one.
 pub(crate) async fn dial(
     host: &str,
     port: u16,
     proxy: Option<&Proxy>,
-) -> Result<TcpStream, GitError> {
+) -> Result<Box<dyn Stream>, GitError> {
     let Some(proxy) = proxy else {
-        return tcp(host, port).await;
+        return Ok(Box::new(tcp(host, port).await?));
     };
-    let mut stream = tcp(&proxy.host, proxy.port).await?;
-    let refused = |problem: String| GitError::Proxy {
+    let stream = tcp(&proxy.host, proxy.port).await?;
+    let refused = |error: io::Error| GitError::Proxy {
         proxy: proxy.address(),
         address: format!("{host}:{port}"),
-        problem,
+        problem: error.to_string(),
+    };
+    let mut stream: Box<dyn Stream> = match proxy.scheme {
+        ProxyScheme::Https => Box::new(encrypted(stream, proxy).await.map_err(refused)?),
+        ProxyScheme::Http | ProxyScheme::Socks5 => Box::new(stream),
     };
     let done = match proxy.scheme {
-        ProxyScheme::Http => connect(&mut stream, host, port, proxy).await,
+        ProxyScheme::Http | ProxyScheme::Https => connect(&mut stream, host, port, proxy).await,
         ProxyScheme::Socks5 => socks5(&mut stream, host, port, proxy).await,
-        ProxyScheme::Https => Err(io::Error::other(
-            "ssh through an https proxy is not supported, use http or socks5",
-        )),
     };
-    match done {
-        Ok(()) => Ok(stream),
-        Err(error) => Err(refused(error.to_string())),
-    }
+    done.map(|()| stream).map_err(refused)
+}
+
+/// TLS to the proxy, which the system's authorities or that of its Secret must vouch for.
+async fn encrypted(stream: TcpStream, proxy: &Proxy) -> io::Result<impl Stream + use<>> {
+    let own = CertificateDer::pem_slice_iter(proxy.ca.as_deref().unwrap_or_default());
+    let own: Result<Vec<_>, _> = own.collect();
+    let own = own.map_err(|_| io::Error::other("'ca.crt' of its Secret is not PEM"))?;
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = Verifier::new_with_extra_roots(own, provider.clone());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier.map_err(io::Error::other)?))
+        .with_no_client_auth();
+    let name = ServerName::try_from(proxy.host.clone()).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
 }
 
 async fn tcp(host: &str, port: u16) -> Result<TcpStream, GitError> {
@@ -82,7 +111,7 @@ pub(crate) fn plain(error: &io::Error) -> String {
 }
 
 /// RFC 9110, 9.3.6.
-async fn connect(stream: &mut TcpStream, host: &str, port: u16, proxy: &Proxy) -> io::Result<()> {
+async fn connect(stream: &mut impl Stream, host: &str, port: u16, proxy: &Proxy) -> io::Result<()> {
     let target = if host.contains(':') {
         format!("[{host}]:{port}")
     } else {
@@ -115,7 +144,7 @@ async fn connect(stream: &mut TcpStream, host: &str, port: u16, proxy: &Proxy) -
 }
 
 /// RFC 1928 and 1929.
-async fn socks5(stream: &mut TcpStream, host: &str, port: u16, proxy: &Proxy) -> io::Result<()> {
+async fn socks5(stream: &mut impl Stream, host: &str, port: u16, proxy: &Proxy) -> io::Result<()> {
     let methods: &[u8] = if proxy.credentials.is_some() {
         &[5, 2, 0, 2]
     } else {

@@ -47,6 +47,11 @@ pub(crate) fn client(remote: &Remote) -> Result<Client, GitError> {
         if let Some((user, password)) = &proxy.credentials {
             all = all.basic_auth(user, password);
         }
+        if let Some(ca) = &proxy.ca {
+            let bad = |_| AuthError::Proxy("'ca.crt' has no certificates in PEM");
+            let certificates = reqwest::Certificate::from_pem_bundle(ca).map_err(bad)?;
+            builder = builder.tls_certs_merge(certificates);
+        }
         builder = builder.proxy(all);
     }
     builder.build().map_err(|error| GitError::Tls {
@@ -67,6 +72,7 @@ pub(crate) fn client_key(remote: &Remote) -> [u8; 32] {
     );
     if let Some(proxy) = &remote.proxy {
         hash.update(proxy.address());
+        hash.update(proxy.ca.as_deref().unwrap_or_default());
         if let Some((user, password)) = &proxy.credentials {
             hash.update(format!("\0{user}\0{}", password.as_str()));
         }

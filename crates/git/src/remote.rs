@@ -73,11 +73,14 @@ pub struct Proxy {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) credentials: Option<(String, Zeroizing<String>)>,
+    /// Whom it is trusted by, besides the system's authorities; PEM.
+    pub(crate) ca: Option<Vec<u8>>,
 }
 
 impl Proxy {
     /// Reads a Secret with `address` (`http://`, `https://` or `socks5://`, where it may carry user
-    /// and password), `username`, `password`.
+    /// and password), `username`, `password`, and for an https proxy of an authority of one's own
+    /// `ca.crt`.
     ///
     /// # Errors
     /// When the address is missing or not such a URL, or only a password is given.
@@ -122,6 +125,7 @@ impl Proxy {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: url.port().unwrap_or(default_port),
             credentials,
+            ca: text("ca.crt").map(String::into_bytes),
         })
     }
 

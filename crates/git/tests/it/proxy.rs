@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use flux_git::keys::{self, Algorithm};
 use flux_git::{Auth, GitError, GitUrl, Proxy as Settings, Reference, Remote};
 
-use crate::support::httpd::{Httpd, LOGIN};
+use crate::support::httpd::{Httpd, LOGIN, certificate};
 use crate::support::proxy::Proxy;
 use crate::support::sshd::{Access, Sshd};
 use crate::support::{Client, Repo, TIMEOUT, secret};
 
 #[tokio::test]
-async fn ssh_and_https_go_through_http_and_socks5_proxies() {
+async fn ssh_and_https_go_through_all_kinds_of_proxies() {
     let client = Client::new();
     let repo = Repo::new();
     let main = Reference::Branch("main".to_owned());
@@ -33,11 +33,17 @@ async fn ssh_and_https_go_through_http_and_socks5_proxies() {
     remotes.extend(server.iter().map(|server| server.remote(&key)));
 
     for mut remote in remotes {
-        for scheme in ["http", "socks5"] {
-            let proxy = Proxy::start().await;
+        for scheme in ["http", "https", "socks5"] {
+            let (tls, trust) = match scheme {
+                "https" => certificate(),
+                _ => (None, None),
+            };
+            let proxy = Proxy::start(tls).await;
+            let trust = trust.unwrap_or_default();
             let address = format!("{scheme}://127.0.0.1:{}", proxy.port);
             let good = [
                 ("address", address.as_str()),
+                ("ca.crt", trust.as_str()),
                 ("username", "u"),
                 ("password", "p"),
             ];
@@ -46,7 +52,7 @@ async fn ssh_and_https_go_through_http_and_socks5_proxies() {
             client.git.fetch(&remote, &main).await.unwrap();
             assert!(proxy.passed.load(Ordering::SeqCst) >= 1, "{remote:?}");
 
-            remote.proxy = Some(Settings::from_secret(&secret(&good[..1])).unwrap());
+            remote.proxy = Some(Settings::from_secret(&secret(&good[..2])).unwrap());
             let error = client.git.resolve(&remote, &main).await.unwrap_err();
             let text = error.to_string();
             if remote.url.is_ssh() {
@@ -54,6 +60,12 @@ async fn ssh_and_https_go_through_http_and_socks5_proxies() {
                     matches!(error, GitError::Proxy { .. }) && text.contains(&address[6..]),
                     "{text}"
                 );
+            }
+            if scheme == "https" {
+                let untrusted = [good[0], good[2], good[3]];
+                remote.proxy = Some(Settings::from_secret(&secret(&untrusted)).unwrap());
+                let error = client.git.resolve(&remote, &main).await.unwrap_err();
+                assert!(error.to_string().contains("certificate"), "{error}");
             }
         }
     }

@@ -74,7 +74,7 @@ impl Drop for Httpd {
     }
 }
 
-fn certificate() -> (Option<TlsAcceptor>, Option<String>) {
+pub(crate) fn certificate() -> (Option<TlsAcceptor>, Option<String>) {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let config = ServerConfig::builder()

@@ -1,10 +1,12 @@
-//! A proxy that speaks HTTP `CONNECT` and SOCKS5, with the login `u`/`p`.
+//! A proxy that speaks HTTP `CONNECT`, over TLS if it has a certificate, and SOCKS5, with the login
+//! `u`/`p`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) struct Proxy {
     pub(crate) port: u16,
@@ -13,16 +15,24 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let passed = Arc::new(AtomicUsize::new(0));
         let count = passed.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let count = count.clone();
+                let (count, tls) = (count.clone(), tls.clone());
                 tokio::spawn(async move {
-                    if let Some((mut near, mut far)) = handshake(stream).await {
+                    if let Some(tls) = tls {
+                        let Ok(mut near) = tls.accept(stream).await else {
+                            return;
+                        };
+                        if let Some(mut far) = connect(&mut near).await {
+                            count.fetch_add(1, Ordering::SeqCst);
+                            copy_bidirectional(&mut near, &mut far).await.ok();
+                        }
+                    } else if let Some((mut near, mut far)) = handshake(stream).await {
                         count.fetch_add(1, Ordering::SeqCst);
                         copy_bidirectional(&mut near, &mut far).await.ok();
                     }
@@ -43,7 +53,7 @@ async fn handshake(mut near: TcpStream) -> Option<(TcpStream, TcpStream)> {
     }
 }
 
-async fn connect(near: &mut TcpStream) -> Option<TcpStream> {
+async fn connect<S: AsyncRead + AsyncWrite + Unpin>(near: &mut S) -> Option<TcpStream> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(near.read_u8().await.ok()?);
