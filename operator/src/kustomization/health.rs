@@ -83,6 +83,8 @@ impl Run<'_> {
             None => Some(Ok(self.still_waiting(revision))),
             Some(ended) => {
                 self.context.health.0.remove(&self.key);
+                // What was waited for is the outcome of the build that began the wait.
+                self.digest = self.past().map(|past| past.digest.clone());
                 Some(self.conclude_health(revision, ended, wait.was_healthy))
             }
         }

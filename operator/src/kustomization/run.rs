@@ -416,23 +416,17 @@ impl<'a> Run<'a> {
             }
         }
         self.tell_failure(&verdict);
-        // A run that only concludes a wait for health built nothing itself.
-        let past = self.past().map(|past| past.digest.clone());
-        let digest = self.digest.take().or(past);
-        let news = self.status.history.first().map(|entry| &entry.digest) != digest.as_ref();
-        let steady = was_ready && verdict.is_ready();
-        let worth_history = self.changed || asked || news || !steady;
-        if let (true, Some(digest), Some(revision)) = (worth_history, &digest, &self.revision)
+        // The history is one of builds: a run that ended before its build leaves it as it is.
+        if let (Some(digest), Some(revision)) = (&self.digest, &self.revision)
             && !matches!(verdict, Verdict::Progressing { .. })
         {
-            let (word, _) = verdict.words();
-            history::add(
-                &mut self.status.history,
-                digest,
-                word,
-                revision,
-                self.started.elapsed(),
-            );
+            let news = self.status.history.first().map(|entry| &entry.digest) != Some(digest);
+            let steady = was_ready && verdict.is_ready();
+            if self.changed || asked || news || !steady {
+                let (word, _) = verdict.words();
+                let took = self.started.elapsed();
+                history::add(&mut self.status.history, digest, word, revision, took);
+            }
         }
         Pass {
             status: self.status,

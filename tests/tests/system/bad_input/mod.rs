@@ -14,6 +14,7 @@ mod foreign;
 mod git_access;
 mod git_push;
 mod health;
+mod history;
 mod images;
 mod manifests;
 mod markers;
