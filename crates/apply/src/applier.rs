@@ -89,6 +89,9 @@ pub struct Outcome {
     pub drifts: Vec<(ObjectId, String)>,
     /// What was refused.
     pub failures: Vec<Failure>,
+    /// Whether some of it was because the namespace is missing or being deleted, which nobody tells of
+    /// when it is over.
+    pub awaits_namespace: bool,
 }
 
 /// Applies objects with one client and field manager.
@@ -205,12 +208,17 @@ impl Applier {
                             definitions.push(planned);
                         }
                     }
-                    Err(error) => outcome.failures.push(Failure {
-                        attempt: Attempt::Apply,
-                        reason: error.reason().to_owned(),
-                        message: error.to_string(),
-                        id: planned.id,
-                    }),
+                    Err(error) => {
+                        let clause = error.namespace_clause(&planned.id.namespace);
+                        outcome.awaits_namespace |= clause.is_some();
+                        let clause = clause.map(|clause| format!(" ({clause})"));
+                        outcome.failures.push(Failure {
+                            attempt: Attempt::Apply,
+                            reason: error.reason().to_owned(),
+                            message: format!("{error}{}", clause.unwrap_or_default()),
+                            id: planned.id,
+                        });
+                    }
                 }
             }
         }

@@ -18,7 +18,8 @@ use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use crate::live::{GroupKind, Inner};
-use crate::request::{self, RequestError};
+use crate::refusal::{RequestError, refusal};
+use crate::request;
 use crate::seen::Reading;
 
 /// Objects of one page of a list.
@@ -191,7 +192,7 @@ async fn events(
     if !response.status().is_success() {
         let code = response.status().as_u16();
         let bytes = response.into_body().collect_bytes().await;
-        return Err(request::refusal(code, &bytes.map_err(transport)?));
+        return Err(refusal(code, &bytes.map_err(transport)?));
     }
     if let Some(table) = table.upgrade() {
         table.works(key);

@@ -39,6 +39,7 @@ pub mod object;
 mod one;
 pub mod plan;
 pub mod prune;
+mod refusal;
 pub mod request;
 pub mod rules;
 pub mod seen;

@@ -299,10 +299,15 @@ impl<'a> Run<'a> {
             self.record(Event::warning(warnings::EVENT, fresh));
         }
         if !outcome.failures.is_empty() {
-            return Err(self.failed(
-                reason::RECONCILIATION_FAILED,
-                describe_failures(&outcome.failures, outcome.changes.len(), &origins),
-            ));
+            let mut wait = retry_interval(self.object);
+            if outcome.awaits_namespace {
+                wait = wait.min(self.context.args.dependency_retry());
+            }
+            return Err(Verdict::Failed {
+                reason: reason::RECONCILIATION_FAILED,
+                message: describe_failures(&outcome.failures, outcome.changes.len(), &origins),
+                retry: Retry::After(wait),
+            });
         }
         inventory::store(&mut self.status, after.clone());
         if self.object.spec.prune {

@@ -28,6 +28,7 @@ mod scene;
 mod shared_namespace;
 mod signatures;
 mod sources;
+mod terminating;
 mod updates;
 mod updating;
 mod waiting;
