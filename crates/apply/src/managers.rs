@@ -3,6 +3,11 @@
 //! A manifest that was first applied with `kubectl apply` and is now synced from Git would keep
 //! kubectl as co-owner of its fields: what is later removed in Git would stay in the cluster. The
 //! entries of such managers are therefore merged into ours, as Flux does.
+//!
+//! Our own entry may be a predecessor, too: of a manifest that has moved on to another API version.
+//! The API server reads the entry in the version it names, which fails where the live object has
+//! fields that this version does not know ("field not declared in schema"), and forgets it where the
+//! version is not served any more. The entry is therefore moved to the new version first.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -65,30 +70,45 @@ impl Manager {
     }
 }
 
-/// The JSON patch by which `manager` takes over from its predecessors, guarded by the resource
-/// version; `None` when there is nothing to take over.
-pub fn take_over(live: &Value, manager: &Manager) -> Option<Value> {
+/// Whose fields are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of predecessors, and those that we applied in another API version.
+    Everybody,
+    /// Only the latter: the fields of others are left to them.
+    Ourselves,
+}
+
+/// The JSON patch by which `manager` takes over fields before it applies in `api_version`, guarded by
+/// the resource version; `None` when there is nothing to take over.
+pub fn take_over(
+    live: &Value,
+    manager: &Manager,
+    whose: Whose,
+    api_version: &str,
+) -> Option<Value> {
     let entries = live["metadata"]["managedFields"].as_array()?;
     let (old, mut kept): (Vec<&Value>, Vec<Value>) = {
         let (old, kept): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
             let text = |field: &str| entry[field].as_str().unwrap_or_default();
             let (name, operation) = (text("manager"), text("operation"));
-            manager.succeeds(name, operation, text("subresource"))
+            whose == Whose::Everybody && manager.succeeds(name, operation, text("subresource"))
         });
         (old, kept.into_iter().cloned().collect())
     };
-    let first = old.first()?;
     let ours = kept.iter_mut().find(|entry| is_ours(entry, manager));
     let ours = match ours {
+        Some(ours) if old.is_empty() && ours["apiVersion"] == api_version => return None,
         Some(ours) => ours,
         None => {
-            let mut entry = (*first).clone();
+            let mut entry = (*old.first()?).clone();
             entry["manager"] = json!(&**manager);
             entry["operation"] = json!("Apply");
             kept.insert(0, entry);
             kept.first_mut()?
         }
     };
+    ours["apiVersion"] = json!(api_version);
     for entry in &old {
         merge(&mut ours["fieldsV1"], &entry["fieldsV1"]);
     }
@@ -97,7 +117,8 @@ pub fn take_over(live: &Value, manager: &Manager) -> Option<Value> {
             "value": live["metadata"]["resourceVersion"]}),
         json!({"op": "replace", "path": "/metadata/managedFields", "value": kept}),
     ];
-    for (field, keys) in [("annotations", STALE_ANNOTATIONS), ("labels", STALE_LABELS)] {
+    let stale = [("annotations", STALE_ANNOTATIONS), ("labels", STALE_LABELS)];
+    for (field, keys) in stale.into_iter().filter(|_| !old.is_empty()) {
         for key in keys {
             if live["metadata"][field][*key].is_string() {
                 let path = format!("/metadata/{field}/{}", key.replace('/', "~1"));
@@ -181,7 +202,7 @@ mod tests {
             ),
             entry("other", "Update", json!({"f:data": {"f:c": {}}})),
         ]);
-        let patch = take_over(&live, &manager()).unwrap();
+        let patch = take_over(&live, &manager(), Whose::Everybody, "v1").unwrap();
         let kept = patch[1]["value"].as_array().unwrap();
         assert_eq!(kept.len(), 2);
         assert_eq!(
@@ -196,7 +217,7 @@ mod tests {
     #[test]
     fn an_entry_is_made_where_we_have_none() {
         let live = live(vec![entry("kubectl", "Apply", json!({"f:spec": {}}))]);
-        let patch = take_over(&live, &manager()).unwrap();
+        let patch = take_over(&live, &manager(), Whose::Everybody, "v1").unwrap();
         assert_eq!(patch[1]["value"][0]["manager"], "kustomize-controller");
         assert_eq!(patch[1]["value"][0]["operation"], "Apply");
     }
@@ -204,9 +225,51 @@ mod tests {
     #[test]
     fn nothing_to_take_over() {
         let ours = entry("kustomize-controller", "Apply", json!({}));
-        assert_eq!(take_over(&live(vec![ours]), &manager()), None);
         let mut status = entry("kubectl", "Update", json!({}));
         status["subresource"] = json!("status");
-        assert_eq!(take_over(&live(vec![status]), &manager()), None);
+        for entries in [vec![ours], vec![status], vec![]] {
+            let patch = take_over(&live(entries), &manager(), Whose::Everybody, "v1");
+            assert_eq!(patch, None);
+        }
+    }
+
+    #[test]
+    fn our_entry_moves_to_the_version_that_is_applied() {
+        let ours = entry("kustomize-controller", "Apply", json!({"f:spec": {}}));
+        let mut status = entry("kustomize-controller", "Apply", json!({"f:status": {}}));
+        status["subresource"] = json!("status");
+        let other = entry("other", "Update", json!({"f:spec": {}}));
+        let kubectl = entry("kubectl", "Update", json!({"f:data": {}}));
+        let live = live(vec![status, ours, other, kubectl]);
+        for (whose, version, versions, fields) in [
+            (Whose::Ourselves, "v1", &[][..], json!(null)),
+            (
+                Whose::Ourselves,
+                "v2",
+                &["v1", "v2", "v1", "v1"],
+                json!({"f:spec": {}}),
+            ),
+            (
+                Whose::Everybody,
+                "v2",
+                &["v1", "v2", "v1"],
+                json!({"f:data": {}, "f:spec": {}}),
+            ),
+        ] {
+            let patch = take_over(&live, &manager(), whose, version);
+            let kept = patch.as_ref().map(|patch| &patch[1]["value"]);
+            let Some(kept) = kept.and_then(Value::as_array) else {
+                assert!(versions.is_empty(), "{version}");
+                continue;
+            };
+            let found: Vec<_> = kept.iter().map(|entry| &entry["apiVersion"]).collect();
+            assert_eq!(found, versions);
+            assert_eq!(kept[1]["fieldsV1"], fields);
+            // What kubectl remembers stays while its fields are its own.
+            let removes = patch
+                .as_ref()
+                .is_some_and(|patch| patch[2]["op"] == "remove");
+            assert_eq!(removes, whose == Whose::Everybody);
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::applier::{Action, Applier};
 use crate::fields;
 use crate::ignore;
 use crate::live::{Look, expires};
-use crate::managers;
+use crate::managers::{Whose, take_over};
 use crate::object::{self, Gvk, Owner};
 use crate::plan::{Options, Planned};
 use crate::request::{self, Answer, RequestError};
@@ -95,7 +95,7 @@ impl Applier {
                 if rightful && !terms.options.full && as_applied() {
                     return Ok(Done::quietly(Action::Unchanged));
                 }
-                if !takes_over(&seen, desired) && planned.ignored.is_empty() {
+                if takes_over(&seen, desired, planned).is_none() && planned.ignored.is_empty() {
                     return self.write(planned, hash, Some(&seen), terms).await;
                 }
             }
@@ -164,8 +164,9 @@ impl Applier {
                     &self.manager,
                 ));
             }
-            if takes_over(seen, desired)
-                && let Some(patch) = managers::take_over(&metadata, &self.manager)
+            if let Some(whose) = takes_over(seen, desired, planned)
+                && let Some(patch) =
+                    take_over(&metadata, &self.manager, whose, &planned.gvk.api_version())
             {
                 // A lost race only delays the take-over to the next run.
                 match request::json_patch(&self.client, &path, &self.manager, &patch).await {
@@ -323,8 +324,15 @@ impl Applier {
     }
 }
 
-fn takes_over(live: &Seen, desired: Marks) -> bool {
-    live.predecessors && !live.marks.merge && !desired.merge
+/// Whose fields are taken over before the apply, if anybody's.
+fn takes_over(live: &Seen, desired: Marks, planned: &Planned) -> Option<Whose> {
+    if live.predecessors && !live.marks.merge && !desired.merge {
+        Some(Whose::Everybody)
+    } else if live.is_of_another_version(&planned.gvk.api_version()) {
+        Some(Whose::Ourselves)
+    } else {
+        None
+    }
 }
 
 /// Who changed what of an object; nothing where only fields were changed that are left to others.

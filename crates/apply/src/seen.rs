@@ -36,6 +36,8 @@ pub struct Seen {
     pub fields: u64,
     /// Hash of the time at which our manager changed it last.
     pub time: u64,
+    /// Hash of the API version in which our manager applied it, 0 when it did not.
+    pub api_version: u64,
 }
 
 /// An object's metadata as it was read, with the parts that are not kept for long.
@@ -90,6 +92,8 @@ struct Managed<'a> {
     #[serde(borrow, default)]
     subresource: Cow<'a, str>,
     #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
     time: Cow<'a, str>,
     #[serde(borrow, default, rename = "fieldsV1")]
     fields: Option<&'a RawValue>,
@@ -126,11 +130,19 @@ impl Reading {
                     .any(|m| manager.succeeds(&m.manager, &m.operation, &m.subresource)),
                 fields: fields.map_or(0, |raw| hash_text(raw.get())),
                 time: ours.map_or(0, |m| hash_text(&m.time)),
+                api_version: ours.map_or(0, |m| hash_text(&m.api_version)),
             },
             fields: fields.map(ToOwned::to_owned),
             namespace: metadata.namespace.into_owned(),
             name: metadata.name.into_owned(),
         })
+    }
+}
+
+impl Seen {
+    /// Whether our manager applied it in another API version than this.
+    pub fn is_of_another_version(&self, api_version: &str) -> bool {
+        self.api_version != 0 && self.api_version != hash_text(api_version)
     }
 }
 
@@ -177,7 +189,7 @@ mod tests {
             "managedFields": [
                 {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {}}},
                 {"manager": "kustomize-controller", "operation": "Apply", "time": "now",
-                    "fieldsV1": {"f:data": {"f:x": {}}}}]}});
+                    "apiVersion": "v1", "fieldsV1": {"f:data": {"f:x": {}}}}]}});
         let text = object.to_string();
         let reading = Reading::parse(text.as_bytes(), &"kustomize-controller".into()).unwrap();
         assert_eq!(
@@ -188,6 +200,8 @@ mod tests {
         assert_eq!(reading.seen.owner.as_ref().unwrap().name, "apps");
         assert!(reading.seen.predecessors && !reading.seen.terminating);
         assert!(reading.seen.marks.prune_disabled);
+        assert!(reading.seen.is_of_another_version("v2"));
+        assert!(!reading.seen.is_of_another_version("v1"));
         assert_eq!(reading.fields.unwrap().get(), r#"{"f:data":{"f:x":{}}}"#);
 
         let pretty = serde_json::to_string_pretty(&object).unwrap();
@@ -196,6 +210,7 @@ mod tests {
         let bare = Reading::parse(br#"{"metadata":{"name":"x"}}"#, &"m".into())
             .unwrap()
             .seen;
+        assert!(!bare.is_of_another_version("v1"));
         assert_eq!((bare.fields, bare.time, bare.owner), (0, 0, None));
     }
 }

@@ -63,7 +63,7 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("GroupChangeLog", "changes are always told of together"),
     (
         "MigrateAPIVersion",
-        "managed fields of old versions are not migrated yet",
+        "managed fields always move to the API version that is applied",
     ),
     (
         "ObjectLevelWorkloadIdentity",

@@ -31,4 +31,5 @@ mod sources;
 mod terminating;
 mod updates;
 mod updating;
+mod versions;
 mod waiting;
