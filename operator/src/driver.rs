@@ -35,12 +35,14 @@ use crate::status::Status;
 use crate::triggers::Wakeups;
 use crate::watch;
 use crate::words::api_error;
+use crate::workers::{Worker, Workers};
 
 mod written;
 
 pub(crate) use written::write_status;
 
-/// Work that takes longer than this shows itself in the status while it runs.
+/// Work that takes longer than this shows itself in the status while it runs, and gives way to others
+/// where it waits for servers.
 const SHOW_PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
 /// The result of one reconcile.
@@ -93,6 +95,9 @@ pub trait Controlled:
 
     /// Whether its runs tell of their failures themselves.
     const TELLS_FAILURES: bool = false;
+
+    /// Whether its runs wait for servers of others: those that take long give way.
+    const WAITS_FOR_SERVERS: bool = false;
 
     /// Whether it is suspended.
     fn suspended(&self) -> bool;
@@ -154,26 +159,30 @@ pub async fn run<K: Controlled>(
         wakeups.recv().await.map(|object| (object, wakeups))
     });
     let (phases, ending) = (phases.clone(), stop.clone());
+    let (concurrent, metrics) = (context.args.concurrent, context.metrics.clone());
+    let controller = watch::controller::<K>();
+    let workers = Workers::new(controller, concurrent, K::WAITS_FOR_SERVERS, metrics);
+    let workers = Arc::new(workers);
+    let config = controller::Config::default().concurrency(workers.runs());
     let begin = move |object: Arc<K>, context: Arc<Context>| {
-        let (phases, ending) = (phases.clone(), ending.clone());
+        let (phases, ending, workers) = (phases.clone(), ending.clone(), workers.clone());
+        let worker = async move {
+            phases.may_work().await;
+            workers.next().await
+        };
         async move {
             tokio::select! {
                 biased;
                 () = ending.cancelled() => Ok(Action::await_change()),
-                () = phases.may_work() => {
+                worker = worker => {
                     if !context.owns(&*object) {
                         return Ok(Action::await_change());
                     }
-                    let _working = context.metrics.working(&watch::controller::<K>());
-                    reconcile::<K>(object, context).await
+                    reconcile::<K>(object, context, worker).await
                 }
             }
         }
     };
-    context
-        .metrics
-        .workers(&watch::controller::<K>(), context.args.concurrent);
-    let config = controller::Config::default().concurrency(context.args.concurrent);
     Controller::for_stream(stream, reader)
         .reconcile_on(wakeups)
         .with_config(config)
@@ -217,6 +226,7 @@ fn on_error<K: Controlled>(object: Arc<K>, _: &DriverError, context: Arc<Context
 async fn reconcile<K: Controlled>(
     object: Arc<K>,
     context: Arc<Context>,
+    mut worker: Worker,
 ) -> Result<Action, DriverError> {
     let started = Instant::now();
     let key = Key::of(&*object);
@@ -237,6 +247,7 @@ async fn reconcile<K: Controlled>(
             Ok(pass) => pass,
             // Without holding up the run: what it waits for may be what this waits for.
             Err(_) => {
+                worker.give_way();
                 let (shown, pass) =
                     futures::join!(show_progress(&*object, &api, &context), &mut work);
                 shown?;

@@ -55,6 +55,7 @@ pub mod status;
 pub mod triggers;
 pub mod watch;
 pub mod words;
+pub mod workers;
 
 use args::Args;
 use client::{Connector, Unreachable, asked};

@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flux_sync_operator::args::Args;
+use flux_sync_operator::workers::ASIDE;
+
+/// For work on disks and libgit2; two kinds have runs that hold one while a server is silent.
+const THREADS: usize = 16 + 2 * ASIDE as usize;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -18,7 +22,7 @@ fn main() -> ExitCode {
     flux_sync_operator::logging::init(&args);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(16)
+        .max_blocking_threads(THREADS)
         .enable_all()
         .build()
     {

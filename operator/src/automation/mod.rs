@@ -36,6 +36,7 @@ impl Controlled for ImageUpdateAutomation {
     const KIND: &'static str = "ImageUpdateAutomation";
     const CONTROLLER: ControllerName = ControllerName::ImageAutomation;
     const MANAGER: &'static str = names::IMAGE_AUTOMATION_FIELD_MANAGER;
+    const WAITS_FOR_SERVERS: bool = true;
 
     common_fields!();
 

@@ -36,6 +36,7 @@ impl Controlled for ImageRepository {
     const KIND: &'static str = "ImageRepository";
     const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
+    const WAITS_FOR_SERVERS: bool = true;
 
     common_fields!();
 

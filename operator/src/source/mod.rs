@@ -51,6 +51,7 @@ impl Controlled for GitRepository {
     const KIND: &'static str = "GitRepository";
     const CONTROLLER: ControllerName = ControllerName::Source;
     const MANAGER: &'static str = names::SOURCE_FIELD_MANAGER;
+    const WAITS_FOR_SERVERS: bool = true;
 
     const READERS: &'static [ControllerName] =
         &[ControllerName::Kustomize, ControllerName::ImageAutomation];
