@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
-use flux_api::{GitRepository, Kustomization, conditions};
+use flux_api::{Condition, GitRepository, Kustomization, conditions};
 use flux_tests::{
     env::Env,
     sandbox::{
@@ -183,6 +183,44 @@ impl Cluster {
             .patch(name, &params, &Patch::Merge(patch))
             .await
             .unwrap();
+    }
+
+    /// The Ready condition of an object.
+    pub(super) async fn ready<K>(&self, name: &str) -> Option<Condition>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let object = self.api::<K>().get(name).await.unwrap();
+        let object = serde_json::to_value(object).unwrap();
+        let list = object.pointer("/status/conditions").cloned();
+        let list: Vec<Condition> =
+            serde_json::from_value(list.unwrap_or_default()).unwrap_or_default();
+        conditions::get(&list, "Ready").cloned()
+    }
+
+    /// Waits until the Ready condition of an object has this status, and all words in its message.
+    pub(super) async fn says<K>(&self, name: &str, status: &str, words: &[&str]) -> Condition
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let what = format!("{name} says {words:?}");
+        wait::until(&what, PATIENCE, None, async || {
+            let ready = self.ready::<K>(name).await;
+            let found = ready.clone().filter(|ready| {
+                ready.status == status && words.iter().all(|word| ready.message.contains(word))
+            });
+            found.ok_or_else(|| format!("{ready:?}"))
+        })
+        .await
+        .unwrap()
     }
 
     /// Waits until a Kustomization has applied a revision and its ConfigMap has this value.

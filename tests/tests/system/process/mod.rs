@@ -4,6 +4,8 @@
 
 mod clock;
 mod cluster;
+mod faulty;
+mod git_servers;
 mod outages;
 mod proxy;
 
