@@ -230,6 +230,8 @@ impl Env {
             .envs(self.variables()?)
             // Git server and registry have certificates of the sandbox's own authority.
             .env("SSL_CERT_FILE", self.sandbox.ca_file())
+            // As manifests/operator.yaml has it.
+            .env("MALLOC_ARENA_MAX", "2")
             .current_dir(self.sandbox.dir());
         if self.sandbox.control_plane()?.audit_log().is_ok() {
             // So that its requests can be told from others' (`measure::Requests::of`).
