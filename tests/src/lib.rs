@@ -4,12 +4,13 @@
 //! made.
 //!
 //! [`measure`] has what benchmarks of the whole system need, [`endurance`] what the operator has to
-//! endure, [`hook`] the same for the webhook.
+//! endure, [`hook`] the same for the webhook, [`fleet`] many Kustomizations to count requests of.
 //!
 //! Nothing here is part of the product.
 
 pub mod endurance;
 pub mod env;
+pub mod fleet;
 pub mod hook;
 pub mod image;
 pub mod measure;

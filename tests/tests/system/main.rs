@@ -9,6 +9,7 @@
 mod admission;
 mod bad_input;
 mod command;
+mod fleet;
 mod git_server;
 mod guest;
 mod images;

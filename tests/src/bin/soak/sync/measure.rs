@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use flux_tests::fleet::Fleet;
 use flux_tests::measure;
-
-use super::cluster::Cluster;
 
 /// Counters at one moment.
 pub(super) struct Meter {
@@ -16,33 +15,28 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) async fn start(cluster: &Cluster<'_>) -> Result<Self> {
+    pub(super) async fn start(fleet: &Fleet<'_>) -> Result<Self> {
         Ok(Self {
             started: Instant::now(),
-            cpu: cpu(cluster)?,
-            requests: requests(cluster).await?,
+            cpu: cpu(fleet)?,
+            requests: requests(fleet).await?,
         })
     }
 
     /// Counters of a process that has just been started.
-    pub(super) async fn restarted(cluster: &Cluster<'_>) -> Result<Self> {
-        let mut meter = Self::start(cluster).await?;
-        meter.started = cluster.started();
+    pub(super) async fn restarted(fleet: &Fleet<'_>) -> Result<Self> {
+        let mut meter = Self::start(fleet).await?;
+        meter.started = fleet.started();
         meter.cpu = 0.0;
         Ok(meter)
     }
 
     /// Prints a line of figures.
-    pub(super) async fn print(
-        &self,
-        cluster: &Cluster<'_>,
-        what: &str,
-        count: usize,
-    ) -> Result<()> {
+    pub(super) async fn print(&self, fleet: &Fleet<'_>, what: &str, count: usize) -> Result<()> {
         let wall = self.started.elapsed().as_secs_f64();
-        let used = cpu(cluster)? - self.cpu;
-        let total: u64 = self.difference(cluster).await?.values().sum();
-        let memory = resident(cluster)?;
+        let used = cpu(fleet)? - self.cpu;
+        let total: u64 = self.difference(fleet).await?.values().sum();
+        let memory = resident(fleet)?;
         println!("{what:<34} {wall:>8.2} {used:>8.2} {total:>9} {memory:>9.1}");
         let each = total as f64 / count as f64;
         println!(
@@ -54,9 +48,9 @@ impl Meter {
     }
 
     /// Prints what the requests were, with those that follow the work (events).
-    pub(super) async fn print_kinds(&self, cluster: &Cluster<'_>) -> Result<()> {
+    pub(super) async fn print_kinds(&self, fleet: &Fleet<'_>) -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-        let mut kinds: Vec<_> = self.difference(cluster).await?.into_iter().collect();
+        let mut kinds: Vec<_> = self.difference(fleet).await?.into_iter().collect();
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         for (kind, count) in kinds.into_iter().take(12) {
             println!("  {count:>6} {kind}");
@@ -64,8 +58,8 @@ impl Meter {
         Ok(())
     }
 
-    async fn difference(&self, cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
-        let mut now = requests(cluster).await?;
+    async fn difference(&self, fleet: &Fleet<'_>) -> Result<BTreeMap<String, u64>> {
+        let mut now = requests(fleet).await?;
         for (kind, before) in &self.requests {
             if let Some(count) = now.get_mut(kind) {
                 *count = count.saturating_sub(*before);
@@ -78,9 +72,9 @@ impl Meter {
 
 /// Requests that the API server has answered, by verb and resource, without those that only
 /// others make: the controller manager, and this program, which watches and creates.
-async fn requests(cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
+async fn requests(fleet: &Fleet<'_>) -> Result<BTreeMap<String, u64>> {
     let request = http::Request::get("/metrics").body(Vec::new())?;
-    let text = cluster.client().request_text(request).await?;
+    let text = fleet.client().request_text(request).await?;
     let mut found = BTreeMap::new();
     for line in text
         .lines()
@@ -114,13 +108,13 @@ async fn requests(cluster: &Cluster<'_>) -> Result<BTreeMap<String, u64>> {
 }
 
 /// Seconds of CPU that the operator has used, and the programs that it has run.
-fn cpu(cluster: &Cluster<'_>) -> Result<f64> {
-    let used = measure::cpu(cluster.operator());
+fn cpu(fleet: &Fleet<'_>) -> Result<f64> {
+    let used = measure::cpu(fleet.operator());
     Ok(used.context("the operator is gone")?.as_secs_f64())
 }
 
 /// Resident memory of the operator in MiB.
-fn resident(cluster: &Cluster<'_>) -> Result<f64> {
-    let bytes = cluster.operator().resident_memory();
+fn resident(fleet: &Fleet<'_>) -> Result<f64> {
+    let bytes = fleet.operator().resident_memory();
     Ok(bytes.context("the operator is gone")? as f64 / f64::from(1 << 20))
 }

@@ -1,14 +1,13 @@
 //! Many Kustomizations of one repository.
 
-mod cluster;
 mod measure;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use flux_tests::env::Env;
+use flux_tests::fleet::{Fleet, Options};
 
-use cluster::Cluster;
 use measure::Meter;
 
 /// Settings of the measurement.
@@ -35,9 +34,21 @@ pub(crate) struct Arguments {
     chain: usize,
 }
 
+impl Arguments {
+    fn options(&self) -> Options {
+        Options {
+            kustomizations: self.kustomizations,
+            wait: self.wait,
+            interval: self.interval.clone(),
+            concurrent: self.concurrent,
+            patience: Duration::from_secs(600),
+        }
+    }
+}
+
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let env = Env::start().await?;
-    let mut cluster = Cluster::start(&env, arguments).await?;
+    let mut fleet = Fleet::start(&env, &arguments.options()).await?;
     let count = arguments.kustomizations;
     println!(
         "{count} Kustomizations of 4 objects, wait {}, --concurrent={}",
@@ -48,59 +59,57 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         "", "wall s", "CPU s", "requests", "MiB"
     );
 
-    let meter = Meter::start(&cluster).await?;
-    cluster.install().await?;
-    cluster.all_show().await?;
-    meter.print(&cluster, "install", count).await?;
-    meter.print_kinds(&cluster).await?;
+    let meter = Meter::start(&fleet).await?;
+    fleet.install().await?;
+    fleet.all_show().await?;
+    meter.print(&fleet, "install", count).await?;
+    meter.print_kinds(&fleet).await?;
 
     // What the install set off (events, endpoints) is over before the next figure.
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let meter = Meter::start(&cluster).await?;
-    cluster.request_all().await?;
+    let meter = Meter::start(&fleet).await?;
+    fleet.request_all().await?;
     meter
-        .print(&cluster, "nothing changed, annotated", count)
+        .print(&fleet, "nothing changed, annotated", count)
         .await?;
-    meter.print_kinds(&cluster).await?;
+    meter.print_kinds(&fleet).await?;
 
     tokio::time::sleep(Duration::from_secs(10)).await;
-    cluster.commit(1)?;
-    let meter = Meter::start(&cluster).await?;
-    cluster.fetch().await?;
-    cluster.first_applied().await?;
+    fleet.commit(1)?;
+    let meter = Meter::start(&fleet).await?;
+    fleet.fetch().await?;
+    fleet.first_applied().await?;
     meter
-        .print(&cluster, "one path changed: applied", count)
+        .print(&fleet, "one path changed: applied", count)
         .await?;
-    cluster.all_show().await?;
+    fleet.all_show().await?;
     meter
-        .print(&cluster, "one path changed: all show it", count)
+        .print(&fleet, "one path changed: all show it", count)
         .await?;
 
-    cluster.commit(count)?;
-    let meter = Meter::start(&cluster).await?;
-    cluster.fetch().await?;
-    cluster.all_show().await?;
-    meter.print(&cluster, "all paths changed", count).await?;
-    meter.print_kinds(&cluster).await?;
+    fleet.commit(count)?;
+    let meter = Meter::start(&fleet).await?;
+    fleet.fetch().await?;
+    fleet.all_show().await?;
+    meter.print(&fleet, "all paths changed", count).await?;
+    meter.print_kinds(&fleet).await?;
 
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let meter = Meter::start(&cluster).await?;
+    let meter = Meter::start(&fleet).await?;
     tokio::time::sleep(Duration::from_secs(30)).await;
-    meter.print(&cluster, "30 s at rest", count).await?;
+    meter.print(&fleet, "30 s at rest", count).await?;
 
-    cluster.restart().await?;
-    let meter = Meter::restarted(&cluster).await?;
-    cluster.all_verified().await?;
-    meter
-        .print(&cluster, "restart: all verified", count)
-        .await?;
-    meter.print_kinds(&cluster).await?;
+    fleet.restart().await?;
+    let meter = Meter::restarted(&fleet).await?;
+    fleet.all_verified().await?;
+    meter.print(&fleet, "restart: all verified", count).await?;
+    meter.print_kinds(&fleet).await?;
 
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let meter = Meter::start(&cluster).await?;
-    cluster.install_chain(arguments.chain).await?;
+    let meter = Meter::start(&fleet).await?;
+    fleet.install_chain(arguments.chain).await?;
     meter
-        .print(&cluster, "chain of dependencies", arguments.chain)
+        .print(&fleet, "chain of dependencies", arguments.chain)
         .await?;
     Ok(())
 }

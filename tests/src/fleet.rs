@@ -1,4 +1,5 @@
-//! The repository, its Kustomizations and the operator that are measured.
+//! Many Kustomizations of one repository, and an operator for them: a test counts its requests, `soak`
+//! measures what it uses.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,40 +7,54 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use flux_api::{GitRepository, Kustomization};
-use flux_tests::env::Env;
-use flux_tests::sandbox::git::WorkCopy;
-use flux_tests::sandbox::process::{Process, ProcessId};
-use flux_tests::sandbox::wait::free_port;
 use kube::api::{Patch, PatchParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::Arguments;
+use crate::env::Env;
+use crate::sandbox::git::WorkCopy;
+use crate::sandbox::process::{Process, ProcessId};
+use crate::sandbox::wait::free_port;
 
-const REPOSITORY: &str = "soak/sync";
-const SOURCE: &str = "sync";
-const LONG: Duration = Duration::from_secs(600);
+const REPOSITORY: &str = "fleet/apps";
+const SOURCE: &str = "apps";
+
+/// How many there are, and how they are written.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many Kustomizations of 4 objects.
+    pub kustomizations: usize,
+    /// Whether they wait for health.
+    pub wait: bool,
+    /// Their interval, as in a manifest.
+    pub interval: String,
+    /// Objects that the operator reconciles at once.
+    pub concurrent: u16,
+    /// How long anything may take.
+    pub patience: Duration,
+}
 
 /// What a Kustomization's status says.
 #[derive(Clone, Debug, Default)]
 struct State {
     ready: bool,
+    /// Whether that is about the spec as it is now.
+    observed: bool,
     revision: String,
     handled: String,
 }
 
 type States = Arc<Mutex<HashMap<String, State>>>;
 
-pub(super) struct Cluster<'a> {
+/// The Kustomizations with their repository and their operator.
+pub struct Fleet<'a> {
     env: &'a Env,
     client: Client,
     namespace: String,
     copy: WorkCopy,
     revision: String,
-    count: usize,
-    wait: bool,
-    interval: String,
+    options: Options,
     arguments: Vec<String>,
     metrics: String,
     operator: Arc<Process>,
@@ -48,28 +63,32 @@ pub(super) struct Cluster<'a> {
     tokens: u32,
 }
 
-impl<'a> Cluster<'a> {
-    pub(super) async fn start(env: &'a Env, arguments: &Arguments) -> Result<Self> {
+impl<'a> Fleet<'a> {
+    /// Starts the operator, and commits what the Kustomizations will apply.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start(env: &'a Env, options: &Options) -> Result<Self> {
         let client = env.client().await?;
-        let namespace = env.namespace("soak").await?;
+        let namespace = env.namespace("fleet").await?;
         let git = env.git()?;
         git.create_repository(REPOSITORY)?;
         let copy = git.work_copy(REPOSITORY)?;
         let ports = [free_port()?, free_port()?, free_port()?];
-        let data = env.sandbox().dir().join("soak-data");
+        let data = env.sandbox().dir().join("fleet-data");
         let flags = vec![
             format!("--storage-path={}", data.display()),
             format!("--storage-addr=127.0.0.1:{}", ports[0]),
             format!("--health-addr=127.0.0.1:{}", ports[1]),
             format!("--metrics-addr=127.0.0.1:{}", ports[2]),
-            format!("--concurrent={}", arguments.concurrent),
+            format!("--concurrent={}", options.concurrent),
         ];
         let states = States::default();
         tokio::spawn(follow(
             Api::namespaced(client.clone(), &namespace),
             states.clone(),
         ));
-        let mut cluster = Self {
+        let mut fleet = Self {
             operator: launch(env, &flags).await?,
             started: Instant::now(),
             env,
@@ -77,36 +96,36 @@ impl<'a> Cluster<'a> {
             namespace,
             copy,
             revision: String::new(),
-            count: arguments.kustomizations,
-            wait: arguments.wait,
-            interval: arguments.interval.clone(),
+            options: options.clone(),
             arguments: flags,
             metrics: format!("http://127.0.0.1:{}/metrics", ports[2]),
             states,
             tokens: 0,
         };
-        cluster.commit(cluster.count)?;
-        cluster.ready(ports[1]).await?;
-        Ok(cluster)
+        fleet.commit(fleet.options.kustomizations)?;
+        fleet.ready(ports[1]).await?;
+        Ok(fleet)
     }
 
-    pub(super) fn client(&self) -> &Client {
+    /// A client with an administrator's rights.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// The operator's process.
-    pub(super) fn operator(&self) -> ProcessId {
+    pub fn operator(&self) -> ProcessId {
         self.operator.id()
     }
 
-    pub(super) fn started(&self) -> Instant {
+    /// When the operator was started last.
+    pub fn started(&self) -> Instant {
         self.started
     }
 
     async fn ready(&self, port: u16) -> Result<()> {
         let url = format!("http://127.0.0.1:{port}/readyz");
         self.env
-            .wait_for("the operator", LONG, async || {
+            .wait_for("the operator", self.options.patience, async || {
                 let answer = reqwest::get(&url).await.map_err(|e| e.to_string())?;
                 let status = answer.status();
                 status.is_success().then_some(()).ok_or(status.to_string())
@@ -115,7 +134,10 @@ impl<'a> Cluster<'a> {
     }
 
     /// Changes the first `count` paths and pushes.
-    pub(super) fn commit(&mut self, count: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// When Git fails.
+    pub fn commit(&mut self, count: usize) -> Result<()> {
         for number in 0..count {
             let text = objects(number, &self.revision);
             self.copy.write(&format!("apps/{number}/app.yaml"), &text)?;
@@ -125,9 +147,13 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
-    pub(super) async fn install(&self) -> Result<()> {
+    /// Creates source and Kustomizations.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn install(&self) -> Result<()> {
         self.create_source().await?;
-        for number in 0..self.count {
+        for number in 0..self.options.kustomizations {
             self.create(&name(number), number, &[]).await?;
         }
         Ok(())
@@ -139,7 +165,7 @@ impl<'a> Cluster<'a> {
         let object = json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
             "metadata": {"name": SOURCE},
             "spec": {"interval": "1h", "url": url, "ref": {"branch": "main"}}});
-        let params = PatchParams::apply("soak").force();
+        let params = PatchParams::apply("fleet").force();
         api.patch(SOURCE, &params, &Patch::Apply(object)).await?;
         Ok(())
     }
@@ -148,10 +174,10 @@ impl<'a> Cluster<'a> {
         let depends: Vec<_> = depends_on.iter().map(|n| json!({"name": n})).collect();
         let object = json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
             "metadata": {"name": name},
-            "spec": {"interval": self.interval, "prune": true, "wait": self.wait, "dependsOn": depends,
+            "spec": {"interval": self.options.interval, "prune": true, "wait": self.options.wait, "dependsOn": depends,
                 "targetNamespace": self.namespace, "path": format!("./apps/{number}"),
                 "sourceRef": {"kind": "GitRepository", "name": SOURCE}}});
-        let params = PatchParams::apply("soak").force();
+        let params = PatchParams::apply("fleet").force();
         self.kustomizations()
             .patch(name, &params, &Patch::Apply(object))
             .await?;
@@ -163,7 +189,10 @@ impl<'a> Cluster<'a> {
     }
 
     /// Has the new commit fetched.
-    pub(super) async fn fetch(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn fetch(&mut self) -> Result<()> {
         self.tokens += 1;
         let api: Api<GitRepository> = Api::namespaced(self.client.clone(), &self.namespace);
         let patch = annotation(&self.tokens.to_string());
@@ -172,10 +201,13 @@ impl<'a> Cluster<'a> {
     }
 
     /// Asks all Kustomizations for a run, and waits until each has had one.
-    pub(super) async fn request_all(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn request_all(&mut self) -> Result<()> {
         self.tokens += 1;
         let token = self.tokens.to_string();
-        for number in 0..self.count {
+        for number in 0..self.options.kustomizations {
             let patch = annotation(&token);
             self.kustomizations()
                 .patch(&name(number), &PatchParams::default(), &patch)
@@ -185,7 +217,11 @@ impl<'a> Cluster<'a> {
             .await
     }
 
-    pub(super) async fn all_show(&self) -> Result<()> {
+    /// Waits until all show the last commit.
+    ///
+    /// # Errors
+    /// When that takes longer than patience.
+    pub async fn all_show(&self) -> Result<()> {
         let revision = self.revision.clone();
         let what = format!("all show {revision}");
         self.until(&what, |state| state.ready && state.revision == revision)
@@ -193,7 +229,10 @@ impl<'a> Cluster<'a> {
     }
 
     /// Waits until the first path is applied.
-    pub(super) async fn first_applied(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When that takes longer than patience.
+    pub async fn first_applied(&self) -> Result<()> {
         self.shows(&name(0)).await
     }
 
@@ -208,7 +247,7 @@ impl<'a> Cluster<'a> {
 
     async fn until(&self, what: &str, is_so: impl Fn(&State) -> bool) -> Result<()> {
         self.poll(what, |states| {
-            states.len() >= self.count && states.values().all(&is_so)
+            states.len() >= self.options.kustomizations && states.values().all(&is_so)
         })
         .await
     }
@@ -218,7 +257,7 @@ impl<'a> Cluster<'a> {
         what: &str,
         is_so: impl Fn(&HashMap<String, State>) -> bool,
     ) -> Result<()> {
-        let deadline = Instant::now() + LONG;
+        let deadline = Instant::now() + self.options.patience;
         loop {
             if is_so(&self.states.lock().unwrap_or_else(PoisonError::into_inner)) {
                 return Ok(());
@@ -229,10 +268,13 @@ impl<'a> Cluster<'a> {
     }
 
     /// Kills the operator and starts it again.
-    pub(super) async fn restart(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it does not end or start.
+    pub async fn restart(&mut self) -> Result<()> {
         self.operator.id().signal(Signal::KILL);
         self.env
-            .wait_for("the operator's end", LONG, async || {
+            .wait_for("the operator's end", self.options.patience, async || {
                 let status = self.operator.exit_status();
                 status.map(drop).ok_or_else(|| "running".to_owned())
             })
@@ -243,26 +285,58 @@ impl<'a> Cluster<'a> {
     }
 
     /// Waits until the operator has verified all Kustomizations.
-    pub(super) async fn all_verified(&self) -> Result<()> {
-        const METRIC: &str = "flux_sync_kustomizations_verified ";
-        let want = self.count.to_string();
+    ///
+    /// # Errors
+    /// When that takes longer than patience.
+    pub async fn all_verified(&self) -> Result<()> {
+        let want = self.options.kustomizations as f64;
         loop {
-            let text = match reqwest::get(&self.metrics).await {
-                Ok(answer) => answer.text().await?,
-                Err(_) => String::new(),
-            };
-            let value = text.lines().find_map(|line| line.strip_prefix(METRIC));
-            if value == Some(want.as_str()) {
+            let found = self.metric("flux_sync_kustomizations_verified").await;
+            if found == want {
                 return Ok(());
             }
             let waited = self.started.elapsed();
-            ensure!(waited < LONG, "verified: {value:?} of {want}");
+            let patience = self.options.patience;
+            ensure!(waited < patience, "verified: {found} of {want}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
+    /// How many runs over Kustomizations the operator has made since it started.
+    pub async fn runs(&self) -> f64 {
+        self.metric(r#"gotk_reconcile_duration_seconds_count{kind="Kustomization""#)
+            .await
+    }
+
+    /// The sum of all lines of the operator's metrics that begin so; 0 while there are none.
+    async fn metric(&self, start: &str) -> f64 {
+        let text = match reqwest::get(&self.metrics).await {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        let lines = text.lines().filter(|line| line.starts_with(start));
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        lines.filter_map(value).sum()
+    }
+
+    /// Changes the interval of all, and waits until they have taken note of it.
+    ///
+    /// # Errors
+    /// When that takes longer than patience.
+    pub async fn set_interval(&mut self, interval: &str) -> Result<()> {
+        self.options.interval = interval.to_owned();
+        for number in 0..self.options.kustomizations {
+            self.create(&name(number), number, &[]).await?;
+        }
+        self.until("the interval is noted", |state| state.observed)
+            .await
+    }
+
     /// A chain of Kustomizations that wait for each other.
-    pub(super) async fn install_chain(&self, length: usize) -> Result<()> {
+    ///
+    /// # Errors
+    /// When that takes longer than patience.
+    pub async fn install_chain(&self, length: usize) -> Result<()> {
         let link = |number: usize| format!("chain-{number}");
         for number in (0..length).rev() {
             let before: Vec<_> = number.checked_sub(1).map(link).into_iter().collect();
@@ -318,6 +392,7 @@ async fn follow(api: Api<Kustomization>, states: States) {
                     .any(|c| c.type_ == "Ready" && c.status == "True");
                 let state = State {
                     ready,
+                    observed: status.observed_generation == object.metadata.generation,
                     revision: status.last_applied_revision.unwrap_or_default(),
                     handled: status.last_handled_reconcile_at.unwrap_or_default(),
                 };
