@@ -13,6 +13,7 @@ mod fleet;
 mod git_server;
 mod guest;
 mod images;
+mod inherited;
 mod install;
 mod layout;
 mod node;
