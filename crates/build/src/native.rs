@@ -224,7 +224,7 @@ impl Builder<'_> {
                 self.file(&path)?
             } else if !paths::is_directory(self.files, &path) {
                 return Err(wrong(format!(
-                    "resources: '{entry}' does not exist (./{path})"
+                    "resources: '{entry}' does not exist (./{path}; links do not count)"
                 )));
             } else if open.iter().any(|earlier| paths::is_within(earlier, &path)) {
                 return Err(wrong(format!(
@@ -313,7 +313,7 @@ mod tests {
         for (resources, text) in [
             (
                 "[gone.yaml]",
-                "k/kustomization.yaml: resources: 'gone.yaml' does not exist (./k/gone.yaml)",
+                "k/kustomization.yaml: resources: 'gone.yaml' does not exist (./k/gone.yaml; links do not count)",
             ),
             (
                 "[../plain]",

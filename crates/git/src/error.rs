@@ -402,6 +402,19 @@ pub enum GitError {
         limit: usize,
     },
 
+    /// Folders within folders that would exhaust the stack.
+    #[error(
+        "commit {commit} has folders within folders at more than {limit} levels, at '{path}...'; move what is below"
+    )]
+    TooDeep {
+        /// Full id.
+        commit: String,
+        /// How it begins, control characters replaced.
+        path: String,
+        /// Most levels.
+        limit: usize,
+    },
+
     /// A tree that must not be unpacked.
     #[error(
         "commit {commit} contains the unsafe path '{path}': it was not made by Git's own tools"

@@ -152,7 +152,7 @@ impl<T> Walk<'_, T> {
             return Ok(found);
         }
         if depth > MAX_DEPTH {
-            return Err(self.snapshot.unsafe_path(at));
+            return Err(self.snapshot.too_deep(at));
         }
         let tree = self
             .repository

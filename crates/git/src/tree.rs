@@ -221,7 +221,7 @@ impl<'a> Snapshot<'a> {
         visit: &mut dyn FnMut(&Entry<'_>) -> Result<(), GitError>,
     ) -> Result<(), GitError> {
         if depth > MAX_DEPTH {
-            return Err(self.unsafe_path(path));
+            return Err(self.too_deep(path));
         }
         let length = path.len();
         for entry in tree.iter() {
@@ -293,6 +293,14 @@ impl<'a> Snapshot<'a> {
         GitError::PathNotFound {
             path: printable(path),
             commit: self.commit.to_string(),
+        }
+    }
+
+    pub(crate) fn too_deep(&self, path: &str) -> GitError {
+        GitError::TooDeep {
+            path: printable(path),
+            commit: self.commit.to_string(),
+            limit: MAX_DEPTH,
         }
     }
 

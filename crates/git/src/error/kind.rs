@@ -43,9 +43,10 @@ impl GitError {
             _ => match self {
                 Self::Url(_) => "URLInvalid",
                 Self::Auth(error) => error.reason(),
-                Self::TooLarge { .. } | Self::TooManyFiles { .. } | Self::UnsafePath { .. } => {
-                    "ArchiveOperationFailed"
-                }
+                Self::TooLarge { .. }
+                | Self::TooManyFiles { .. }
+                | Self::TooDeep { .. }
+                | Self::UnsafePath { .. } => "ArchiveOperationFailed",
                 _ => "GitOperationFailed",
             },
         }
@@ -86,9 +87,10 @@ impl GitError {
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::PushRejected { .. } => ErrorKind::Rejected,
             Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::TooLarge { .. } | Self::TooManyFiles { .. } | Self::UnsafePath { .. } => {
-                ErrorKind::Content
-            }
+            Self::TooLarge { .. }
+            | Self::TooManyFiles { .. }
+            | Self::TooDeep { .. }
+            | Self::UnsafePath { .. } => ErrorKind::Content,
             Self::Damaged { .. } | Self::Storage { .. } | Self::Commit(_) | Self::Internal(_) => {
                 ErrorKind::Storage
             }
