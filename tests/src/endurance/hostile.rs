@@ -12,25 +12,21 @@ use serde_json::json;
 
 use super::apply;
 use super::scenario::Scenario;
+use super::traps::{Out, file};
+pub use super::traps::{Sizes, TRAPS, Trap};
 use crate::env::Env;
 
 /// For the largest of them to be fetched and judged.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    /// Of one file, in bytes. It is all zeros: in Git it is a thousand times smaller.
-    pub file: usize,
-    /// Number of files of one tree.
-    pub files: usize,
-}
+/// What the operator may need for all of them, in bytes, built with or without optimization.
+pub const MEMORY: u64 = 128 << 20;
 
 /// What was said about one repository.
 #[derive(Debug)]
 pub struct Verdict {
     /// What it was.
-    pub name: &'static str,
+    pub trap: Trap,
     /// Message of the source's condition.
     pub source: String,
     /// Message of the condition of the Kustomization of the whole repository.
@@ -49,16 +45,11 @@ pub struct Verdict {
 pub async fn run(env: &Env, namespace: &str, sizes: Sizes) -> Result<Vec<Verdict>> {
     let mut others = Scenario::start(env, namespace).await?;
     let mut verdicts = Vec::new();
-    let names = ["a large file", "many files", "a YAML bomb"];
-    for (round, name) in (1..).zip(names) {
-        let short = name.replace(' ', "-").to_lowercase();
+    for (round, trap) in (1..).zip(TRAPS) {
+        let short = trap.name().replace(' ', "-").to_lowercase();
         let repository = format!("{namespace}/{short}");
         env.git()?.create_repository(&repository)?;
-        import(env, &repository, |out| match name {
-            "a large file" => large_file(out, sizes.file),
-            "many files" => many_files(out, sizes.files),
-            _ => bomb(out),
-        })?;
+        import(env, &repository, |out| trap.write(out, sizes))?;
         let start = Instant::now();
         let place = Place {
             env,
@@ -70,7 +61,7 @@ pub async fn run(env: &Env, namespace: &str, sizes: Sizes) -> Result<Vec<Verdict
         others.fetch(round).await?;
         others.converge(env, round).await?;
         verdicts.push(Verdict {
-            name,
+            trap,
             source: place.says::<GitRepository>("").await?,
             whole: place.says::<Kustomization>("-whole").await?,
             part: place.says::<Kustomization>("-part").await?,
@@ -142,8 +133,6 @@ impl Place<'_> {
     }
 }
 
-type Out<'a> = std::io::BufWriter<&'a mut std::process::ChildStdin>;
-
 /// One commit on main, from what is written in the form of `git fast-import`.
 fn import(
     env: &Env,
@@ -171,43 +160,4 @@ fn import(
     drop(child.stdin.take());
     ensure!(child.wait()?.success(), "git fast-import failed");
     Ok(())
-}
-
-fn file(out: &mut Out<'_>, path: &str, content: &str) -> std::io::Result<()> {
-    write!(
-        out,
-        "M 100644 inline {path}\ndata {}\n{content}\n",
-        content.len()
-    )
-}
-
-fn large_file(out: &mut Out<'_>, size: usize) -> std::io::Result<()> {
-    write!(out, "M 100644 inline large.yaml\ndata {size}\n")?;
-    let zeros = vec![0; 1 << 20];
-    let mut left = size;
-    while left > 0 {
-        let part = left.min(zeros.len());
-        out.write_all(&zeros[..part])?;
-        left -= part;
-    }
-    writeln!(out)
-}
-
-fn many_files(out: &mut Out<'_>, count: usize) -> std::io::Result<()> {
-    for number in 0..count {
-        let folder = number / 1000;
-        writeln!(out, "M 100644 :1 many/{folder}/{number}.yaml")?;
-    }
-    Ok(())
-}
-
-/// A document of a few hundred bytes that stands for a billion values.
-fn bomb(out: &mut Out<'_>) -> std::io::Result<()> {
-    let mut text =
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb}\na0: &a0 [x]\n".to_owned();
-    for level in 1..=9 {
-        let before = format!("*a{}, ", level - 1).repeat(10);
-        text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
-    }
-    file(out, "bomb.yaml", &text)
 }

@@ -4,6 +4,7 @@ pub mod hostile;
 pub mod kills;
 pub mod outages;
 mod scenario;
+mod traps;
 
 use anyhow::Result;
 use kube::Api;

@@ -30,6 +30,10 @@ pub(crate) struct Hostile {
     /// Files of one tree.
     #[arg(long, default_value_t = 1_000_000)]
     files: usize,
+
+    /// Levels of bases that name each other.
+    #[arg(long, default_value_t = 1000)]
+    levels: usize,
 }
 
 async fn start(env: &Env) -> Result<Arc<Process>> {
@@ -56,18 +60,24 @@ pub(crate) async fn hostile(arguments: &Hostile) -> Result<()> {
     let sizes = hostile::Sizes {
         file: arguments.file << 20,
         files: arguments.files,
+        levels: arguments.levels,
     };
     for verdict in hostile::run(&env, &namespace, sizes).await? {
-        println!("{} ({:.1} s)", verdict.name, verdict.took.as_secs_f64());
+        println!(
+            "{} ({:.1} s)",
+            verdict.trap.name(),
+            verdict.took.as_secs_f64()
+        );
         println!("  source: {}", verdict.source);
         println!("  whole:  {}", verdict.whole);
         println!("  part:   {}", verdict.part);
     }
     if let Some(usage) = meter.usage() {
         println!(
-            "{:.1} s of processor time, peak {} MiB",
+            "{:.1} s of processor time, peak {} MiB (bound {})",
             usage.cpu.as_secs_f64(),
-            usage.peak >> 20
+            usage.peak >> 20,
+            hostile::MEMORY >> 20
         );
     }
     Ok(())

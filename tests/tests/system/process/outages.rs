@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use flux_api::Kustomization;
 use flux_tests::{
-    endurance::{hostile, outages},
+    endurance::{
+        hostile::{self, Trap},
+        outages,
+    },
     measure::Meter,
     sandbox::wait,
 };
@@ -125,6 +128,7 @@ async fn hostile_repositories_are_refused_and_hold_nobody_up() {
     let sizes = hostile::Sizes {
         file: 40 << 20,
         files: 101_000,
+        levels: 300,
     };
     let verdicts = hostile::run(&cluster.env, "default", sizes).await.unwrap();
     for verdict in &verdicts {
@@ -132,15 +136,19 @@ async fn hostile_repositories_are_refused_and_hold_nobody_up() {
     }
     let usage = meter.usage().unwrap();
     eprintln!("peak {} MiB", usage.peak >> 20);
-    let words = ["large.yaml", "100000 files", "bomb.yaml"];
-    for (verdict, word) in verdicts.iter().zip(words) {
-        assert!(verdict.whole.contains(word), "{verdict:#?}");
-    }
-    // What is too large to be packed cannot be part of an artifact; all else is of no concern to
-    // whoever reads another folder.
-    assert!(verdicts[0].source.contains("exclude it in .sourceignore"));
-    for verdict in &verdicts[1..] {
-        assert!(verdict.part.starts_with("ok: "), "{verdict:#?}");
+    assert!(usage.peak <= hostile::MEMORY, "{usage:?}");
+    for verdict in &verdicts {
+        let (whole, source) = (&verdict.whole, &verdict.source);
+        assert!(whole.contains(verdict.trap.word()), "{verdict:#?}");
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!format!("{source}{whole}").contains(steers), "{verdict:#?}");
+        assert!(!whole.contains("root:"), "{verdict:#?}");
+        // What cannot be packed cannot be part of an artifact; all else is of no concern to whoever
+        // reads another folder.
+        let packed = ![Trap::LargeFile, Trap::Depth].contains(&verdict.trap);
+        let ok = |words: &str| words.starts_with("ok: ");
+        assert_eq!(ok(source), packed, "{verdict:#?}");
+        assert_eq!(ok(&verdict.part), packed, "{verdict:#?}");
     }
     operator.process.stop();
     cluster.env.stop().await;
