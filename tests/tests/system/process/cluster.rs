@@ -202,6 +202,27 @@ impl Cluster {
         conditions::get(&list, "Ready").cloned()
     }
 
+    /// Waits until a request of this token is handled.
+    pub(super) async fn handled<K>(&self, name: &str, token: &str)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        wait::until(&format!("{name} handled"), PATIENCE, None, async || {
+            let object = self.api::<K>().get(name).await.unwrap();
+            let object = serde_json::to_value(object).unwrap();
+            let handled = object.pointer("/status/lastHandledReconcileAt");
+            (handled == Some(&json!(token)))
+                .then_some(())
+                .ok_or_else(|| format!("{handled:?}"))
+        })
+        .await
+        .unwrap();
+    }
+
     /// Waits until the Ready condition of an object has this status, and all words in its message.
     pub(super) async fn says<K>(&self, name: &str, status: &str, words: &[&str]) -> Condition
     where

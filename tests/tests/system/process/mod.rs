@@ -4,10 +4,13 @@
 
 mod clock;
 mod cluster;
+mod disk;
 mod faulty;
+mod flags;
 mod git_servers;
 mod outages;
 mod proxy;
+mod secrets;
 
 use std::time::Instant;
 
