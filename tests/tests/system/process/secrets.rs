@@ -121,8 +121,10 @@ async fn secrets_are_neither_logged_nor_told() {
         for (name, path, keys) in applied {
             kustomization(&cluster, name, path, keys).await;
         }
+        // The libraries, too.
+        let all = [("RUST_LOG", "trace".into())];
         let flags = ["--log-level=trace", &format!("--log-encoding={encoding}")];
-        let operator = cluster.operator(encoding, 0, &flags).await;
+        let operator = cluster.operator_with(&all, encoding, 0, &flags).await;
         let mut said = String::new();
         let status = |name: &str| {
             if name.ends_with("-wrong") {
@@ -145,6 +147,7 @@ async fn secrets_are_neither_logged_nor_told() {
         said.push_str(&events.success().unwrap());
         operator.process.stop();
         let log = operator.process.output();
+        assert!(log.contains("TRACE"), "all is logged");
         assert!(log.contains("basic-wrong"), "the log tells of it: {log}");
         for secret in &hidden {
             for (place, text) in [("log", &log), ("cluster", &said)] {
