@@ -3,7 +3,9 @@
 pub mod hostile;
 pub mod kills;
 pub mod outages;
+pub mod proxy;
 mod scenario;
+pub mod storm;
 mod traps;
 
 use anyhow::Result;

@@ -127,6 +127,20 @@ impl Scenario {
         .await
     }
 
+    /// Fails when a Kustomization is said to have failed.
+    pub(super) async fn nobody_is_blamed(&self) -> Result<()> {
+        for name in names() {
+            let object = self.api::<Kustomization>().get(&name).await?;
+            let conditions = object.status.unwrap_or_default().conditions;
+            let ready = conditions::get(&conditions, "Ready");
+            ensure!(
+                ready.is_some_and(|r| r.status != "False"),
+                "{name}: {ready:?}"
+            );
+        }
+        Ok(())
+    }
+
     /// Whether exactly what is committed is there, and said to be.
     pub(super) async fn check(&self, round: u32) -> Result<()> {
         let mut wanted = BTreeMap::new();

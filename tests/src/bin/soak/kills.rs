@@ -1,5 +1,6 @@
 //! An operator that is killed again and again.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let env = Env::start().await?;
     let namespace = env.namespace("kills").await?;
     let ports = [free_port()?, free_port()?, free_port()?];
-    let mut operator = launch(&env, ports).await?;
+    let mut operator = launch(&env, ports, &[]).await?;
     let start = Instant::now();
     let report = kills::run(&env, &namespace, arguments.kills, async || {
         operator.id().signal(Signal::KILL);
@@ -35,7 +36,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             status.map(drop).ok_or_else(|| "running".to_owned())
         })
         .await?;
-        operator = launch(&env, ports).await?;
+        operator = launch(&env, ports, &[]).await?;
         Ok(())
     })
     .await?;
@@ -50,10 +51,11 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// An operator with a data folder of its own, ready.
+/// An operator with a data folder of its own and more in its environment, ready.
 pub(crate) async fn launch(
     env: &Env,
     [artifacts, health, metrics]: [u16; 3],
+    variables: &[(&str, OsString)],
 ) -> Result<Arc<Process>> {
     let data = env.sandbox().dir().join("kills-data");
     let flags = [
@@ -63,7 +65,7 @@ pub(crate) async fn launch(
         format!("--metrics-addr=127.0.0.1:{metrics}"),
     ];
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-    let operator = env.start_operator(&flags).await?;
+    let operator = env.start_operator_with(variables, &flags).await?;
     let url = format!("http://127.0.0.1:{health}/readyz");
     env.wait_for("the operator", PATIENCE, async || {
         let answer = reqwest::get(&url)

@@ -5,6 +5,7 @@ mod images;
 mod kills;
 mod outages;
 mod plugin;
+mod storm;
 mod sync;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,7 @@ struct Arguments {
 const ALL: &[&str] = &[
     "kills",
     "outages",
+    "storm",
     "hostile",
     "sync",
     "sync --wait",
@@ -45,6 +47,8 @@ enum Topic {
     Outages(outages::Arguments),
     /// The plugin: times, memory and requests of single commands.
     Plugin(plugin::Arguments),
+    /// Requests refused (429) and watches that expire (410).
+    Storm(storm::Arguments),
     /// Many Kustomizations of one repository: requests, time, CPU and memory of the operator.
     Sync(sync::Arguments),
 }
@@ -73,6 +77,7 @@ impl Topic {
             Self::Kills(arguments) => kills::run(arguments).await,
             Self::Outages(arguments) => outages::run(arguments).await,
             Self::Plugin(arguments) => plugin::run(arguments).await,
+            Self::Storm(arguments) => storm::run(arguments).await,
             Self::Sync(arguments) => sync::run(arguments).await,
         }
     }

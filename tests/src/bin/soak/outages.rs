@@ -37,7 +37,7 @@ pub(crate) struct Hostile {
 }
 
 async fn start(env: &Env) -> Result<Arc<Process>> {
-    launch(env, [free_port()?, free_port()?, free_port()?]).await
+    launch(env, [free_port()?, free_port()?, free_port()?], &[]).await
 }
 
 /// Runs the outages; an error says what was lost, left behind or made anew.

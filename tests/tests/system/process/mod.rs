@@ -9,7 +9,6 @@ mod faulty;
 mod flags;
 mod git_servers;
 mod outages;
-mod proxy;
 mod secrets;
 
 use std::time::Instant;

@@ -8,6 +8,8 @@ use flux_tests::{
     endurance::{
         hostile::{self, Trap},
         outages,
+        proxy::Proxy,
+        storm,
     },
     measure::Meter,
     sandbox::wait,
@@ -16,8 +18,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::cluster::{Cluster, Operator, PATIENCE};
-use super::proxy::Proxy;
+use super::cluster::{Cluster, NAMESPACE, Operator, PATIENCE};
 
 /// How long a server is away: longer than an apply takes, shorter than a test should.
 const OUTAGE: Duration = Duration::from_secs(3);
@@ -44,8 +45,8 @@ async fn is_ready(cluster: &Cluster, name: &str) -> bool {
 #[tokio::test]
 async fn an_overloaded_and_forgetful_api_server_is_waited_for() {
     let cluster = Cluster::start().await;
-    let folder = cluster.env.sandbox().dir().to_owned();
-    let proxy = Proxy::start(cluster.client.clone(), folder).await;
+    let folder = cluster.env.sandbox().dir();
+    let proxy = Proxy::start(cluster.client.clone(), folder).await.unwrap();
     let through = [("KUBECONFIG", proxy.kubeconfig.clone().into())];
     let operator = cluster.operator_with(&through, "storm", 0, &[]).await;
     operator.readyz(true).await;
@@ -96,6 +97,11 @@ async fn an_overloaded_and_forgetful_api_server_is_waited_for() {
     )
     .await
     .unwrap();
+    // The same code as `soak storm`.
+    let storms = storm::run(&cluster.env, NAMESPACE, &proxy, (OUTAGE, 1)).await;
+    for storm in storms.unwrap() {
+        eprintln!("{storm}");
+    }
     operator.process.stop();
     cluster.env.stop().await;
 }

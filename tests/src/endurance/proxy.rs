@@ -2,13 +2,14 @@
 //! does. Everything else is passed on.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use anyhow::Result;
 use axum::{
     Router,
     body::{self, Body},
@@ -25,10 +26,17 @@ use tokio::sync::watch;
 const LARGEST: usize = 16 << 20;
 
 /// A running proxy; it ends with its runtime.
-pub(super) struct Proxy {
+#[derive(Debug)]
+pub struct Proxy {
     /// Leads clients here.
-    pub(super) kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
     mood: Arc<Mood>,
+}
+
+impl std::fmt::Debug for Mood {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mood").finish_non_exhaustive()
+    }
 }
 
 struct Mood {
@@ -42,7 +50,10 @@ struct Mood {
 
 impl Proxy {
     /// Starts one in front of the API server of `client`; the kubeconfig is written to `folder`.
-    pub(super) async fn start(client: Client, folder: PathBuf) -> Self {
+    ///
+    /// # Errors
+    /// When it cannot listen or write.
+    pub async fn start(client: Client, folder: &Path) -> Result<Self> {
         let mood = Arc::new(Mood {
             client,
             overloaded: AtomicBool::new(false),
@@ -50,8 +61,8 @@ impl Proxy {
             expired: AtomicUsize::new(0),
             epoch: watch::Sender::new(0),
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = format!("http://{}", listener.local_addr().unwrap());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let server = format!("http://{}", listener.local_addr()?);
         let router = Router::new().fallback(answer).with_state(mood.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let config = json!({
@@ -60,28 +71,28 @@ impl Proxy {
             "clusters": [{"name": "proxy", "cluster": {"server": server}}],
             "users": [{"name": "proxy", "user": {}}]});
         let kubeconfig = folder.join("proxy.kubeconfig");
-        std::fs::write(&kubeconfig, config.to_string()).unwrap();
-        Self { kubeconfig, mood }
+        std::fs::write(&kubeconfig, config.to_string())?;
+        Ok(Self { kubeconfig, mood })
     }
 
     /// Refuses everything but watches from now on, or stops doing so.
-    pub(super) fn overload(&self, overloaded: bool) {
+    pub fn overload(&self, overloaded: bool) {
         self.mood.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
     /// Requests that were refused.
-    pub(super) fn refused(&self) -> usize {
+    pub fn refused(&self) -> usize {
         self.mood.refused.load(Ordering::Relaxed)
     }
 
     /// Ends all watches; those that take their places are told that what they saw last is
     /// forgotten.
-    pub(super) fn expire_watches(&self) {
+    pub fn expire_watches(&self) {
         self.mood.epoch.send_modify(|epoch| *epoch += 1);
     }
 
     /// Watches that were told so.
-    pub(super) fn expired(&self) -> usize {
+    pub fn expired(&self) -> usize {
         self.mood.expired.load(Ordering::Relaxed)
     }
 }
@@ -146,7 +157,7 @@ async fn pass_on(
     let mut passed = http::Request::new(kube::client::Body::from(content.to_vec()));
     *passed.method_mut() = parts.method;
     let path = parts.uri.path_and_query().map(|path| path.as_str().parse());
-    *passed.uri_mut() = path.and_then(Result::ok).unwrap_or_default();
+    *passed.uri_mut() = path.and_then(std::result::Result::ok).unwrap_or_default();
     for name in [header::CONTENT_TYPE, header::ACCEPT] {
         if let Some(value) = parts.headers.get(&name) {
             passed.headers_mut().insert(name, value.clone());
