@@ -1,5 +1,7 @@
 //! Reaching a repository: host keys, deploy keys, branches, Secrets.
 
+use std::time::Instant;
+
 use flux_api::{GitRepository, Kustomization};
 use flux_tests::sandbox::git::Access;
 use serde_json::json;
@@ -150,6 +152,8 @@ async fn a_secret_that_comes_later_is_noticed_at_once() {
         .says::<GitRepository>(SOURCE, "False", "AuthenticationFailed", &words)
         .await;
     let known_hosts = scene.git().known_hosts().unwrap();
+    let mended = Instant::now();
     scene.ssh_secret(SOURCE, &key, &known_hosts).await;
     scene.ready::<GitRepository>(SOURCE).await;
+    eprintln!("ready {:?} after its Secret was mended", mended.elapsed());
 }
