@@ -10,8 +10,8 @@ use serde_json::json;
 use super::cluster::{Cluster, NAMESPACE, artifact};
 use super::faulty::{Fault, Faulty};
 
-/// More than the operator has workers.
-const SLOW: usize = 5;
+/// More than the operator has workers, and than it has threads for other work.
+const SLOW: usize = 18;
 
 /// One bad server with its repository.
 struct Bad {
@@ -38,7 +38,7 @@ impl Bad {
         bad.commit("1");
         // Long enough that a push to another repository cannot wait for it.
         let spec = json!({"url": bad.server.url(&repository), "interval": "2s",
-            "timeout": "15s", "ref": {"branch": "main"}});
+            "timeout": "25s", "ref": {"branch": "main"}});
         let version = "source.toolkit.fluxcd.io/v1";
         let (kind, object) = ("GitRepository", json!({"spec": spec}));
         cluster
@@ -74,7 +74,7 @@ impl Bad {
     fn words(&self) -> &'static [&'static str] {
         match self.fault {
             Fault::Down => &["onnection refused"],
-            Fault::Slow => &["timeout", "within 15s"],
+            Fault::Slow => &["timeout", "within 25s"],
             Fault::Cut => &["closed"],
             Fault::Garbage => &["no proper answer"],
             Fault::Page => &["text/html"],
@@ -167,13 +167,14 @@ async fn goes_on(cluster: &Cluster, copy: &WorkCopy, pending: &[Bad], value: &st
         "a push beside bad servers was applied in {:?}",
         start.elapsed()
     );
+    let mut waiting = 0;
     for bad in pending {
         let ready = cluster.ready::<GitRepository>(&bad.name).await;
-        let status = ready.map(|ready| ready.status);
-        assert!(
-            status.as_deref().is_none_or(|status| status == "Unknown"),
-            "{} is judged: the push waited for it",
-            bad.name
-        );
+        waiting += usize::from(ready.is_some_and(|ready| ready.status == "Unknown"));
     }
+    // More are under way than there are workers. Where everything takes long, the first may be judged.
+    assert!(
+        pending.is_empty() || waiting > 4,
+        "only {waiting} are waited for"
+    );
 }
