@@ -60,7 +60,7 @@ pub async fn run(
     lasts: Duration,
     flags: &[&str],
 ) -> Result<Vec<Outage>> {
-    let pod = Pod::new(env, flags)?;
+    let pod = Pod::new(env, namespace, flags)?;
     tokio::select! {
         outages = outages(env, namespace, lasts, &pod) => outages,
         failed = pod.run() => failed.map(|never| match never {}),
@@ -75,11 +75,12 @@ struct Pod<'a> {
 }
 
 impl<'a> Pod<'a> {
-    fn new(env: &'a Env, flags: &[&str]) -> Result<Self> {
+    fn new(env: &'a Env, namespace: &str, flags: &[&str]) -> Result<Self> {
         let data = env.sandbox().dir().join("outages-data");
         let address = || anyhow::Ok(format!("127.0.0.1:{}", free_port()?));
         let mut arguments = vec![
             "--enable-leader-election".to_owned(),
+            format!("--runtime-namespace={namespace}"),
             format!("--storage-path={}", data.display()),
             format!("--storage-addr={}", address()?),
             format!("--health-addr={}", address()?),
