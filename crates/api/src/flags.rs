@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::apps::v1::Deployment;
+
 /// Flags that restrict what the owners of objects may do. Without them, objects that were confined
 /// would be applied with the rights of the operator.
 pub const LOCKDOWN: &[&str] = &[
@@ -22,6 +24,14 @@ const BEHAVIOUR: &[&str] = &[
 
 /// Flags that are on when they are given without a value.
 const SWITCHES: &[&str] = &["no-cross-namespace-refs", "no-remote-bases"];
+
+/// The arguments of the containers of a Deployment.
+pub fn arguments(deployment: &Deployment) -> impl Iterator<Item = &str> {
+    let pod = deployment.spec.template.spec.as_ref();
+    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+    let args = containers.iter().flat_map(|c| c.args.iter().flatten());
+    args.map(String::as_str)
+}
 
 /// The flags among the arguments of a container that must not get lost, with their values. Of one
 /// that is given twice the last counts; a switch that is off is none.

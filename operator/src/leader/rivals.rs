@@ -105,16 +105,9 @@ fn overlap(ours: &str, theirs: &str) -> bool {
     ours.is_empty() || theirs.is_empty() || ours == theirs
 }
 
-fn arguments(deployment: &Deployment) -> impl Iterator<Item = &str> {
-    let pod = deployment.spec.template.spec.as_ref();
-    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
-    let args = containers.iter().flat_map(|c| c.args.iter().flatten());
-    args.map(String::as_str)
-}
-
 /// The `--watch-label-selector` of a Deployment.
 fn selector_of(deployment: &Deployment) -> String {
-    let mut args = arguments(deployment);
+    let mut args = flags::arguments(deployment);
     while let Some(arg) = args.next() {
         match arg.strip_prefix("--watch-label-selector") {
             Some("") => return args.next().unwrap_or_default().to_owned(),
@@ -130,7 +123,7 @@ fn selector_of(deployment: &Deployment) -> String {
 fn lost(deployments: &[Deployment], args: &Args) -> BTreeSet<String> {
     let kept = deployments
         .iter()
-        .flat_map(|d| flags::to_keep(arguments(d)));
+        .flat_map(|d| flags::to_keep(flags::arguments(d)));
     let is_lost = |(name, value): &(String, String)| match name.as_str() {
         "no-cross-namespace-refs" => !args.no_cross_namespace_refs,
         "no-remote-bases" => args.fetches_remote_bases(),

@@ -148,15 +148,8 @@ fn controller(deployment: &Deployment) -> Controller {
         is_ours: label(names::NAME_LABEL) == names::DISTRIBUTION,
         replicas: deployment.spec.replicas.unwrap_or(1),
         version: label("app.kubernetes.io/version"),
-        flags: flags::to_keep(arguments(deployment)),
+        flags: flags::to_keep(flags::arguments(deployment)),
     }
-}
-
-fn arguments(deployment: &Deployment) -> impl Iterator<Item = &str> {
-    let pod = deployment.spec.template.spec.as_ref();
-    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
-    let args = containers.iter().flat_map(|c| c.args.iter().flatten());
-    args.map(String::as_str)
 }
 
 /// Whether a definition was installed by us. One that was taken over has the labels of both.
