@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
@@ -25,6 +25,20 @@ use crate::words::{api_error, chain};
 mod pace;
 
 use pace::{Answer, Pace};
+
+/// The first wait before a refused request is sent again, unless the API server says how long, and the
+/// longest one: waits that double without end would outlast a storm by as long as it lasted.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How often it is sent again: for some 45 s.
+const RETRIES: u32 = 30;
+
+fn retries() -> RetryPolicy {
+    // An error would mean that the first wait is longer than the longest.
+    RetryPolicy::new(FIRST_WAIT, LONGEST_WAIT, RETRIES, true)
+        .unwrap_or_else(|_| RetryPolicy::server_retry())
+}
 
 /// Requests that wait for the connection pool; only their futures are held.
 const BUFFER: usize = 1024;
@@ -87,7 +101,7 @@ impl Connector {
             .map_err(|error| ConnectError::Client(Box::new(error)))?
             .with_layer(&BufferLayer::new(BUFFER))
             .with_layer(&self.limits)
-            .with_layer(&RetryLayer::new(RetryPolicy::server_retry()))
+            .with_layer(&RetryLayer::new(retries()))
             .build())
     }
 }
@@ -244,8 +258,6 @@ fn meaning(method: &Method, status: Option<StatusCode>, start: Instant) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tower::ServiceExt as _;
 
     use super::*;
