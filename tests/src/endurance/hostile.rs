@@ -2,18 +2,17 @@
 //! wrong with it, and all others go on.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use flux_api::{Condition, GitRepository, Kustomization};
 use kube::Api;
 use serde_json::json;
 
-use super::apply;
 use super::scenario::Scenario;
 use super::traps::{Out, file};
 pub use super::traps::{Sizes, TRAPS, Trap};
+use super::{apply, fast_import};
 use crate::env::Env;
 
 /// For the largest of them to be fetched and judged.
@@ -133,31 +132,20 @@ impl Place<'_> {
     }
 }
 
-/// One commit on main, from what is written in the form of `git fast-import`.
+/// One commit on main, with what is written in the form of `git fast-import`.
 fn import(
     env: &Env,
     repository: &str,
     write: impl FnOnce(&mut Out<'_>) -> std::io::Result<()>,
 ) -> Result<()> {
-    let mut child = Command::new("git")
-        .args(["-c", "core.compression=1", "fast-import", "--quiet"])
-        .current_dir(env.git()?.repository_path(repository))
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("git fast-import")?;
-    let input = child.stdin.as_mut().context("no input")?;
-    let mut out = std::io::BufWriter::new(input);
-    write!(
-        out,
-        "blob\nmark :1\ndata 4\na: 1\ncommit refs/heads/main\ncommitter somebody <somebody@example.com> 1700000000 +0000\n\
-         data 4\nfeat\n"
-    )?;
-    let small = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: part\n";
-    file(&mut out, "part/small.yaml", small)?;
-    write(&mut out)?;
-    out.flush()?;
-    drop(out);
-    drop(child.stdin.take());
-    ensure!(child.wait()?.success(), "git fast-import failed");
-    Ok(())
+    fast_import(env, repository, |out| {
+        write!(
+            out,
+            "blob\nmark :1\ndata 4\na: 1\ncommit refs/heads/main\ncommitter somebody <somebody@example.com> 1700000000 +0000\n\
+             data 4\nfeat\n"
+        )?;
+        let small = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: part\n";
+        file(out, "part/small.yaml", small)?;
+        write(out)
+    })
 }

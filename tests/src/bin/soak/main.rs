@@ -1,6 +1,7 @@
 //! Benchmarks of the whole system: they print figures and judge nothing. One module per topic.
 
 mod admission;
+mod git;
 mod images;
 mod kills;
 mod outages;
@@ -25,6 +26,7 @@ const ALL: &[&str] = &[
     "outages",
     "storm",
     "hostile",
+    "git",
     "sync",
     "sync --wait",
     "sync --kustomizations 1000",
@@ -37,6 +39,8 @@ const ALL: &[&str] = &[
 enum Topic {
     /// The webhook: what an apply costs, and what is noticed of rotation, restarts and mishaps.
     Admission(admission::Arguments),
+    /// Large repositories: memory of the first fetch, bytes of a poll.
+    Git(git::Arguments),
     /// Repositories that are made to exhaust whoever reads them.
     Hostile(outages::Hostile),
     /// Image updates: large repositories, the way of a tag, commits from three sides.
@@ -72,6 +76,7 @@ impl Topic {
     async fn run(&self) -> anyhow::Result<()> {
         match self {
             Self::Admission(arguments) => admission::run(arguments).await,
+            Self::Git(arguments) => git::run(arguments).await,
             Self::Hostile(arguments) => outages::hostile(arguments).await,
             Self::Images(arguments) => images::run(arguments).await,
             Self::Kills(arguments) => kills::run(arguments).await,

@@ -6,13 +6,16 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
 };
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, Response, StatusCode, header},
 };
@@ -61,6 +64,7 @@ struct Backend {
     git: PathBuf,
     root: PathBuf,
     login: Mutex<Option<Login>>,
+    transferred: AtomicU64,
 }
 
 impl HttpServer {
@@ -88,6 +92,7 @@ impl HttpServer {
             git,
             root,
             login: Mutex::new(None),
+            transferred: AtomicU64::new(0),
         });
         let app = Router::new().fallback(serve).with_state(backend.clone());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -113,6 +118,11 @@ impl HttpServer {
 
     pub(super) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Bytes of all bodies that were received and sent.
+    pub(super) fn transferred(&self) -> u64 {
+        self.backend.transferred.load(Ordering::Relaxed)
     }
 
     pub(super) fn require_login(&self, login: Option<Login>) {
@@ -177,6 +187,7 @@ impl Backend {
     async fn run(&self, request: Request, user: Option<String>) -> anyhow::Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, BODY_LIMIT).await?;
+        let received = body.len() as u64;
         let variable = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         let mut command = Command::new(&self.git);
         command
@@ -217,7 +228,11 @@ impl Backend {
             drop(stdin);
         };
         let (output, ()) = tokio::join!(child.wait_with_output(), feed);
-        Ok(response(&output?.stdout)?)
+        let answer = response(&output?.stdout)?;
+        let sent = answer.body().size_hint().lower();
+        self.transferred
+            .fetch_add(received + sent, Ordering::Relaxed);
+        Ok(answer)
     }
 }
 

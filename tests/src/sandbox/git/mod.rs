@@ -177,6 +177,11 @@ impl GitServer {
         self.http.require_login(login);
     }
 
+    /// Bytes of Git's protocol that went over HTTPS so far, both ways.
+    pub fn transferred(&self) -> u64 {
+        self.http.transferred()
+    }
+
     /// The port of the SSH server.
     pub fn ssh_port(&self) -> u16 {
         self.sshd.port

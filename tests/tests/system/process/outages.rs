@@ -7,7 +7,7 @@ use flux_api::Kustomization;
 use flux_tests::{
     endurance::{
         hostile::{self, Trap},
-        outages,
+        large, outages,
         proxy::Proxy,
         storm,
     },
@@ -121,6 +121,28 @@ async fn without_its_database_the_api_server_is_waited_for() {
         eprintln!("{outage}");
     }
     assert!(outages.iter().any(|outage| outage.restarts > 0));
+    cluster.env.stop().await;
+}
+
+/// The same code with the figures of the issue: `soak git`.
+#[tokio::test]
+async fn the_history_is_not_fetched_and_a_poll_lists_one_ref() {
+    let cluster = Cluster::start().await;
+    let operator = cluster.operator("large", 0, &[]).await;
+    operator.readyz(true).await;
+    let sizes = large::Sizes {
+        commits: 2_000,
+        files: 500,
+        refs: 10_000,
+    };
+    let id = operator.process.id();
+    let report = large::run(&cluster.env, "default", id, sizes)
+        .await
+        .unwrap();
+    eprintln!("{report:?}");
+    // 2,000 commits with their trees would be ten times that.
+    assert!(report.first_bytes < 100_000, "{report:?}");
+    assert!(report.poll_bytes < 2048, "{report:?}");
     cluster.env.stop().await;
 }
 
