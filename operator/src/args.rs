@@ -292,7 +292,8 @@ fn group_kind(text: &str) -> Result<(String, String), String> {
 pub enum LogEncoding {
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// For people, coloured on a terminal.
+    #[value(alias = "text")]
     Console,
 }
 

@@ -1,5 +1,7 @@
 //! Structured logs on standard error.
 
+use std::io::{IsTerminal as _, stderr};
+
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, LogEncoding};
@@ -12,7 +14,8 @@ pub fn init(args: &Args) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr);
     match args.log_encoding {
         LogEncoding::Json => builder.json().flatten_event(true).init(),
         LogEncoding::Console => builder.init(),

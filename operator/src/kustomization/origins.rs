@@ -43,13 +43,11 @@ pub(super) fn describe_failures(failures: &[Failure], applied: usize, origins: &
         })
         .collect::<Vec<_>>()
         .join("\n");
-    let (those, are) = if applied == 1 {
-        ("other object", "is")
-    } else {
-        ("other objects", "are")
+    let rest = match applied {
+        0 => "Nothing of this revision is applied".to_owned(),
+        1 => "The 1 other object of this revision is applied".to_owned(),
+        _ => format!("The {applied} other objects of this revision are applied"),
     };
-    text.push_str(&format!(
-        "\nThe {applied} {those} of this revision {are} applied, nothing was pruned."
-    ));
+    text.push_str(&format!("\n{rest}, nothing was pruned."));
     text
 }
