@@ -88,7 +88,7 @@ fn path(definition: &Value) -> String {
 async fn is_served(mapper: &Mapper, definition: &Value) -> bool {
     for (gvk, _) in mapper::served_by(definition) {
         // What was learned before is history.
-        mapper.forget(&gvk.api_version()).await;
+        mapper.forget(&gvk.api_version());
         if !matches!(mapper.resource(&gvk).await, Ok(Some(_))) {
             return false;
         }

@@ -24,6 +24,7 @@
 //! | [`health`] | whether an object has reached its desired state |
 //! | [`variables`] | reading the variables of `substituteFrom` |
 //! | [`wait`] | waiting for health by watching, not by asking again |
+//! | [`words`] | errors of the client in words for people |
 
 pub mod applier;
 pub mod definitions;
@@ -46,6 +47,7 @@ pub mod seen;
 pub mod stages;
 pub mod variables;
 pub mod wait;
+pub mod words;
 
 pub use applier::{Applier, Outcome};
 pub use live::Live;

@@ -4,12 +4,11 @@
 //! them, as generic clients do, costs dozens of requests on a cluster with many CRDs.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::Client;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use crate::object::Gvk;
 
@@ -27,14 +26,34 @@ pub struct Resource {
     pub namespaced: bool,
 }
 
-/// Resources by kind of one group version.
-type Kinds = Arc<HashMap<String, Resource>>;
+/// Resources by kind.
+type Kinds = HashMap<String, Resource>;
 
-/// A cache of discovery, shared by everybody who applies.
+/// What is known of one group version.
+#[derive(Default)]
+struct Known {
+    kinds: Kinds,
+    /// When the API server said so.
+    asked: Option<Instant>,
+    /// Held by whoever asks: the others wait for that answer.
+    asking: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Known {
+    /// What it says of a kind, as far as that is believed.
+    fn answer(&self, kind: &str) -> Option<Option<Resource>> {
+        let found = self.kinds.get(kind).cloned();
+        let recent = self.asked.is_some_and(|at| at.elapsed() < MISS_TTL);
+        (found.is_some() || recent).then_some(found)
+    }
+}
+
+/// A cache of discovery, shared by everybody who applies. A group whose API server does not answer
+/// holds up those who ask for its kinds, and nobody else.
 #[derive(Clone)]
 pub struct Mapper {
     client: Client,
-    cache: Arc<Mutex<HashMap<String, (Kinds, Instant)>>>,
+    cache: Arc<Mutex<HashMap<String, Known>>>,
 }
 
 impl Mapper {
@@ -52,27 +71,63 @@ impl Mapper {
     /// When discovery itself fails for another reason than an unknown group version.
     pub async fn resource(&self, gvk: &Gvk) -> Result<Option<Resource>, kube::Error> {
         let api_version = gvk.api_version();
-        let mut cache = self.cache.lock().await;
-        if let Some((kinds, asked)) = cache.get(&api_version) {
-            if let Some(found) = kinds.get(&gvk.kind) {
-                return Ok(Some(found.clone()));
+        let asking = {
+            let mut cache = self.cache();
+            let known = cache.entry(api_version.clone()).or_default();
+            if let Some(answer) = known.answer(&gvk.kind) {
+                return Ok(answer);
             }
-            if asked.elapsed() < MISS_TTL {
-                return Ok(None);
-            }
+            known.asking.clone()
+        };
+        let _turn = asking.lock().await;
+        // Whoever had the turn before may have asked.
+        let answered = |known: &Known| known.answer(&gvk.kind);
+        if let Some(answer) = self.cache().get(&api_version).and_then(answered) {
+            return Ok(answer);
         }
-        let kinds = Arc::new(self.discover(&api_version).await?);
+        let kinds = self.discover(&api_version).await?;
         let found = kinds.get(&gvk.kind).cloned();
-        cache.insert(api_version, (kinds, Instant::now()));
+        let mut cache = self.cache();
+        let known = cache.entry(api_version).or_default();
+        (known.kinds, known.asked) = (kinds, Some(Instant::now()));
         Ok(found)
     }
 
-    /// Forgets what was learned of a group version: a CRD was just created or changed.
-    pub async fn forget(&self, api_version: &str) {
-        self.cache.lock().await.remove(api_version);
+    /// The resource of a kind in whatever version of its group serves it, that of `gvk` first.
+    ///
+    /// # Errors
+    /// When discovery itself fails.
+    pub async fn resource_in_any_version(
+        &self,
+        gvk: &Gvk,
+    ) -> Result<Option<(Gvk, Resource)>, kube::Error> {
+        if let Some(resource) = self.resource(gvk).await? {
+            return Ok(Some((gvk.clone(), resource)));
+        }
+        let groups = self.client.list_api_groups().await?.groups;
+        let group = groups.into_iter().find(|group| group.name == gvk.group);
+        for version in group.into_iter().flat_map(|group| group.versions) {
+            let other = Gvk {
+                version: version.version,
+                ..gvk.clone()
+            };
+            if let Some(resource) = self.resource(&other).await? {
+                return Ok(Some((other, resource)));
+            }
+        }
+        Ok(None)
     }
 
-    async fn discover(&self, api_version: &str) -> Result<HashMap<String, Resource>, kube::Error> {
+    /// Forgets what was learned of a group version: a CRD was just created or changed.
+    pub fn forget(&self, api_version: &str) {
+        self.cache().remove(api_version);
+    }
+
+    fn cache(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn discover(&self, api_version: &str) -> Result<Kinds, kube::Error> {
         let list = if api_version.contains('/') {
             self.client.list_api_group_resources(api_version).await
         } else {

@@ -215,13 +215,11 @@ impl Applier {
         let recently = written.is_some_and(|at| at.elapsed() < SAME_SECOND);
         match self.send(planned, &desired, false, terms).await {
             Err(error) if error.is_immutable() => {
-                let force = |seen: &Seen| {
-                    terms.options.force || Marks::of(&planned.object).force || seen.marks.force
-                };
-                let Some(live) = live.filter(|seen| force(seen)) else {
+                let force = terms.options.force || Marks::of(&planned.object).force;
+                let Some(live) = live.filter(|seen| force || seen.marks.force) else {
                     return Err(error);
                 };
-                self.recreate(planned, live, &path).await?;
+                self.recreate(planned, live, force, &path).await?;
                 let answer = request::apply(&self.client, &path, &self.manager, &desired).await?;
                 self.conclude(planned, hash, None, answer, terms)
             }
@@ -292,32 +290,49 @@ impl Applier {
         })
     }
 
-    /// Deletes an object and waits until it is gone.
+    /// Deletes an object and waits until it is gone; without `force` only as long as it asks for
+    /// that itself.
     async fn recreate(
         &self,
         planned: &Planned,
         live: &Seen,
+        force: bool,
         path: &str,
     ) -> Result<(), RequestError> {
-        request::delete(&self.client, path, &live.uid).await?;
         let deadline = Instant::now() + Duration::from_secs(60);
+        let mut known = live.clone();
         loop {
-            let still = match request::get_metadata(&self.client, path).await? {
-                Some(body) => Reading::parse(&body, &self.manager)?.seen.uid == live.uid,
-                None => false,
-            };
-            if !still {
+            match request::delete(&self.client, path, &known).await {
+                // Changed since it was seen; its controller may be at work.
+                Err(RequestError::Api { code: 409, .. }) if Instant::now() < deadline => {}
+                other => {
+                    other?;
+                    break;
+                }
+            }
+            match self.read(path).await? {
+                Some(seen) if seen.uid == live.uid && (force || seen.marks.force) => known = seen,
+                Some(seen) if seen.uid == live.uid => {
+                    let message = format!(
+                        "{} is not to be created again any more: somebody took its annotation away",
+                        object::display(&planned.id),
+                    );
+                    return Err(RequestError::answered(409, "Conflict", message));
+                }
+                _ => return Ok(()),
+            }
+        }
+        loop {
+            let seen = self.read(path).await?;
+            if seen.is_none_or(|seen| seen.uid != live.uid) {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(RequestError::Api {
-                    code: 409,
-                    reason: "Timeout".into(),
-                    message: format!(
-                        "{} was deleted to be created again (force) and is still there; look for its finalizers",
-                        object::display(&planned.id),
-                    ),
-                });
+                let message = format!(
+                    "{} was deleted to be created again (force) and is still there; look for its finalizers",
+                    object::display(&planned.id),
+                );
+                return Err(RequestError::answered(409, "Timeout", message));
             }
             sleep(Duration::from_millis(200)).await;
         }

@@ -46,6 +46,7 @@ pub struct Pruned {
 /// What becomes of an object.
 enum Fate {
     Deleted,
+    Gone,
     Going,
     Kept(&'static str),
 }
@@ -77,6 +78,9 @@ impl Applier {
             match self.prune_one(&entry, owner).await {
                 Ok(Fate::Deleted) => pruned.changes.push((entry.id, Action::Deleted)),
                 Ok(Fate::Going) => pruned.going.push(entry.id),
+                Ok(Fate::Gone) => pruned
+                    .kept
+                    .push((entry.id, "it does not exist any more".into())),
                 Ok(Fate::Kept(why)) => pruned.kept.push((entry.id, why.into())),
                 Err(error) => pruned.failures.push(Failure {
                     attempt: Attempt::Delete,
@@ -104,19 +108,40 @@ impl Applier {
 
     /// Deletes one object.
     async fn prune_one(&self, entry: &Entry, owner: &Owner) -> Result<Fate, RequestError> {
-        const GONE: Fate = Fate::Kept("it does not exist any more");
         self.live.release(&entry.id, owner);
         let Some(path) = self.path(entry).await? else {
-            return Ok(GONE);
+            return Ok(Fate::Gone);
         };
+        match self.prune_at(&path, entry, owner).await? {
+            // It may be that only the version has gone in which it was applied.
+            Fate::Gone => {
+                self.mapper.forget(&entry.gvk().api_version());
+                match self.path(entry).await? {
+                    Some(other) if other != path => self.prune_at(&other, entry, owner).await,
+                    _ => Ok(Fate::Gone),
+                }
+            }
+            fate => Ok(fate),
+        }
+    }
+
+    async fn prune_at(
+        &self,
+        path: &str,
+        entry: &Entry,
+        owner: &Owner,
+    ) -> Result<Fate, RequestError> {
+        /// An object that somebody writes all the time is deleted at the next run, or the one after.
+        const ATTEMPTS: u32 = 5;
         let mut known = self.live.seen(&entry.id);
+        let mut left = ATTEMPTS;
         loop {
-            let was_known = known.is_some();
+            left -= 1;
             let seen = match known.take() {
                 Some(seen) => seen,
-                None => match self.read(&path).await? {
+                None => match self.read(path).await? {
                     Some(seen) => seen,
-                    None => return Ok(GONE),
+                    None => return Ok(Fate::Gone),
                 },
             };
             if let Some(why) = rules::keeps_from_prune(&seen, owner) {
@@ -125,30 +150,36 @@ impl Applier {
             if seen.terminating {
                 return Ok(Fate::Going);
             }
-            match request::delete(&self.client, &path, &seen.uid).await {
-                // What was known is history: there is another one of that name.
-                Err(RequestError::Api { code: 409, .. }) if was_known => {}
-                other => return other.map(|()| Fate::Deleted),
+            match request::delete(&self.client, path, &seen).await {
+                Ok(true) => return Ok(Fate::Deleted),
+                Ok(false) => return Ok(Fate::Gone),
+                // What was known is history: it is another one, or may be kept by now.
+                Err(RequestError::Api { code: 409, .. }) if left > 0 => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    async fn read(&self, path: &str) -> Result<Option<Seen>, RequestError> {
+    /// What is at a path, in a few words.
+    pub(crate) async fn read(&self, path: &str) -> Result<Option<Seen>, RequestError> {
         match request::get_metadata(&self.client, path).await? {
             Some(body) => Ok(Some(Reading::parse(&body, &self.manager)?.seen)),
             None => Ok(None),
         }
     }
 
-    /// The URL path of an entry. A kind that is not served any more has no objects left either.
+    /// The URL path of an entry. A kind that no version of its group serves has no objects left
+    /// either; one that was only applied in a version that is gone has.
     async fn path(&self, entry: &Entry) -> Result<Option<String>, RequestError> {
-        let gvk = entry.gvk();
-        let resource = self
+        let found = self
             .mapper
-            .resource(&gvk)
+            .resource_in_any_version(&entry.gvk())
             .await
             .map_err(|error| RequestError::Transport(Box::new(error)))?;
-        Ok(resource.map(|r| request::path(&gvk, &r, &entry.id.namespace, &entry.id.name)))
+        let ObjectId {
+            namespace, name, ..
+        } = &entry.id;
+        Ok(found.map(|(gvk, resource)| request::path(&gvk, &resource, namespace, name)))
     }
 
     /// Those of `entries` that are there.

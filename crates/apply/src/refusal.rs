@@ -1,6 +1,8 @@
 //! Why a request failed, and what the API server's words mean.
 
-use serde_json::Value;
+use serde::Deserialize;
+
+use crate::words::api_error;
 
 /// Words by which the API server says that a field cannot be changed in place, lower case. Each kind
 /// has its own: `roleRef` of a binding, `clusterIP` of a Service, pods, `parameters` of a StorageClass.
@@ -25,9 +27,11 @@ pub enum RequestError {
         reason: String,
         /// The server's text.
         message: String,
+        /// Whether all that it objects to is that fields cannot be changed in place.
+        immutable: bool,
     },
     /// The request could not be made or its answer not be read.
-    #[error("cannot reach the API server: {0}")]
+    #[error("cannot reach the API server: {}", api_error(.0))]
     Transport(#[source] Box<kube::Error>),
     /// The answer was no JSON.
     #[error("the API server's answer cannot be read: {0}")]
@@ -43,19 +47,27 @@ impl RequestError {
         matches!(self, Self::Api { code: 404, .. })
     }
 
-    /// Whether the refusal says that a field cannot be changed in place. Other validation errors are
-    /// not taken for it: deleting an object because its new form is invalid would lose it
-    /// (fluxcd/kustomize-controller issue 734).
-    pub fn is_immutable(&self) -> bool {
-        match self {
-            Self::Api {
-                code: 422, message, ..
-            } => {
-                let message = message.to_lowercase();
-                IMMUTABLE.iter().any(|words| message.contains(words))
-            }
-            _ => false,
+    /// An answer that we give in the API server's place.
+    pub(crate) fn answered(code: u16, reason: &str, message: String) -> Self {
+        Self::Api {
+            code,
+            reason: reason.to_owned(),
+            message,
+            immutable: false,
         }
+    }
+
+    /// Whether all that the API server objects to is that fields cannot be changed in place. Other
+    /// validation errors are not taken for it, nor hide beside it: deleting an object because its new
+    /// form is invalid would lose it (fluxcd/kustomize-controller issue 734).
+    pub fn is_immutable(&self) -> bool {
+        matches!(
+            self,
+            Self::Api {
+                immutable: true,
+                ..
+            }
+        )
     }
 
     /// What the refusal is about where an object cannot be created because of its namespace, as a clause
@@ -76,11 +88,10 @@ impl RequestError {
         }
     }
 
-    /// Short reason for a condition: the API server's own where there is one.
+    /// Short reason for a condition: the API server's own, which may be empty.
     pub fn reason(&self) -> &str {
         match self {
-            Self::Api { reason, .. } if !reason.is_empty() => reason,
-            Self::Api { .. } => "Unknown",
+            Self::Api { reason, .. } => reason,
             Self::Transport(_) => "Unreachable",
             Self::Decode(_) | Self::Build(_) => "InvalidRequest",
         }
@@ -96,23 +107,61 @@ impl RequestError {
     }
 }
 
+/// What an answer that is none of success says (`Status` of apimachinery's meta/v1).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    message: String,
+    reason: String,
+    details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    causes: Vec<Cause>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    message: String,
+}
+
+impl Cause {
+    /// Whether it says that a field cannot be changed. Its message is `Forbidden: DETAIL` or
+    /// `Invalid value: VALUE: DETAIL` (field.Error of apimachinery): the words must be in the detail,
+    /// not in what somebody wrote.
+    fn is_immutable(&self) -> bool {
+        let line = self.message.lines().next().unwrap_or_default();
+        let detail = match line.starts_with("Forbidden: ") {
+            true => line,
+            false => line.rsplit_once(": ").map_or(line, |(_, detail)| detail),
+        };
+        let detail = detail.to_lowercase();
+        IMMUTABLE.iter().any(|words| detail.contains(words))
+    }
+}
+
 /// The error of an answer that is none of success.
 pub(crate) fn refusal(code: u16, body: &[u8]) -> RequestError {
-    let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
-    let message = match text("message") {
-        empty if empty.is_empty() => format!("the API server answered {code}"),
-        message => message,
-    };
+    let status: Status = serde_json::from_slice(body).unwrap_or_default();
+    let causes = status.details.unwrap_or_default().causes;
     RequestError::Api {
         code,
-        reason: text("reason"),
-        message,
+        immutable: code == 422 && !causes.is_empty() && causes.iter().all(Cause::is_immutable),
+        reason: status.reason,
+        message: match status.message.is_empty() {
+            true => format!("the API server answered {code}"),
+            false => status.message,
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -133,12 +182,7 @@ mod tests {
             (404, "configmaps \"app\" not found", None),
             (403, "configmaps \"app\" is forbidden: exceeded quota", None),
         ] {
-            let (reason, message) = (String::new(), message.to_owned());
-            let error = RequestError::Api {
-                code,
-                reason,
-                message,
-            };
+            let error = RequestError::answered(code, "", message.to_owned());
             let clause = error.namespace_clause("foo");
             assert_eq!(clause.is_some(), want.is_some(), "{error}");
             let clause = clause.unwrap_or_default();
@@ -148,51 +192,41 @@ mod tests {
 
     #[test]
     fn only_immutability_may_lead_to_a_deletion() {
-        let refused = |code, message: &str| RequestError::Api {
-            code,
-            reason: "Invalid".into(),
-            message: message.into(),
+        let refused = |code, causes: &[&str]| {
+            let causes: Vec<_> = causes
+                .iter()
+                .map(|message| json!({"reason": "FieldValueInvalid", "message": message}))
+                .collect();
+            let message = "Service \"immutable\" is invalid: spec.immutable";
+            let body = json!({"message": message, "details": {"causes": causes}});
+            refusal(code, body.to_string().as_bytes()).is_immutable()
         };
-        for (code, message, expected) in [
-            (
-                422,
-                "spec.selector: Invalid value: field is immutable",
-                true,
-            ),
-            (
-                422,
-                "roleRef: Invalid value: {}: cannot change roleRef",
-                true,
-            ),
-            (
-                422,
-                "spec.clusterIPs[0]: Invalid value: []: may not change once set",
-                true,
-            ),
-            (
-                422,
-                "spec: Forbidden: updates to statefulset spec for fields other than 'replicas'",
-                true,
-            ),
-            (
-                422,
-                "spec: Forbidden: pod updates may not change fields other than `spec.tolerations`",
-                true,
-            ),
-            (
-                422,
-                "parameters: Forbidden: updates to parameters are forbidden.",
-                true,
-            ),
-            (
-                422,
-                "value: Forbidden: may not be changed in an update.",
-                true,
-            ),
-            (422, "spec.replicas: must be greater than 0", false),
-            (403, "field is immutable, says a webhook", false),
+        let selector = "Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: field is immutable";
+        for cause in [
+            selector,
+            "Invalid value: rbac.RoleRef{Name:\"a\"}: cannot change roleRef",
+            "Invalid value: []string(nil): may not change once set",
+            "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
+            "Forbidden: pod updates may not change fields other than `spec.tolerations`\n{ diff",
+            "Forbidden: updates to parameters are forbidden.",
+            "Forbidden: may not be changed in an update.",
+            "Forbidden: field is immutable when `immutable` is set",
         ] {
-            assert_eq!(refused(code, message).is_immutable(), expected, "{message}");
+            assert!(refused(422, &[cause]), "{cause}");
+            assert!(refused(422, &[cause, selector]), "{cause}");
+            assert!(!refused(403, &[cause]), "{cause}");
+        }
+        for causes in [
+            &["Invalid value: -1: must be greater than or equal to 0"] as &[_],
+            // What somebody wrote says nothing.
+            &["Invalid value: \"immutable\": must be one of: a, b"],
+            &["Forbidden: exceeds the quota\nImmutable: true"],
+            // The new form could not be created either.
+            &[selector, "Required value"],
+            // The text as a whole is no reason, nor what a webhook says.
+            &[],
+        ] {
+            assert!(!refused(422, causes), "{causes:?}");
         }
     }
 }

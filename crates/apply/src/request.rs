@@ -14,6 +14,7 @@ use crate::mapper::Resource;
 use crate::object::Gvk;
 pub use crate::refusal::RequestError;
 use crate::refusal::refusal;
+use crate::seen::Seen;
 
 /// Asks for metadata only; the API server then sends no spec and no status.
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -207,15 +208,16 @@ pub(crate) async fn get_bytes(
     send(client, request).await.map(|answer| answer.body)
 }
 
-/// Deletes exactly the object with this uid, in the background; gone already is fine.
+/// Deletes exactly the object that was seen, in the background; false when it is gone already.
 ///
 /// # Errors
-/// See [`RequestError`]; a different uid is a conflict.
-pub async fn delete(client: &Client, path: &str, uid: &str) -> Result<(), RequestError> {
+/// See [`RequestError`]; a different uid or version is a conflict: what was decided by its labels
+/// and annotations has to be decided again.
+pub async fn delete(client: &Client, path: &str, seen: &Seen) -> Result<bool, RequestError> {
     let options = json!({
         "apiVersion": "v1", "kind": "DeleteOptions",
         "propagationPolicy": "Background",
-        "preconditions": {"uid": uid},
+        "preconditions": {"uid": seen.uid, "resourceVersion": seen.version.to_string()},
     });
     let request = Request::builder()
         .method(Method::DELETE)
@@ -224,8 +226,8 @@ pub async fn delete(client: &Client, path: &str, uid: &str) -> Result<(), Reques
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(serde_json::to_vec(&options)?))?;
     match send(client, request).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_not_found() => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -8,6 +8,8 @@ use flux_api::kustomize::{SubstituteKind, SubstituteReference};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 
+use crate::words::api_error;
+
 /// Variables by name.
 pub type Values = BTreeMap<String, String>;
 
@@ -32,16 +34,8 @@ pub enum VariablesProblem {
     #[error("it does not exist in namespace {0}; create it, or set optional: true")]
     Missing(String),
     /// The API server does not give it.
-    #[error("it cannot be read: {}", words(.0))]
+    #[error("it cannot be read: {}", api_error(.0))]
     Read(#[source] Box<kube::Error>),
-}
-
-/// The API server's own message, without the structure around it.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// Reads what a spec names, in its order, each with `Kind/name`. Values of Secrets that are no text
