@@ -23,6 +23,9 @@ use crate::mapper::Resource;
 use crate::object::{self, Gvk};
 use crate::request;
 
+/// Between two looks at an object that cannot be watched.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
 /// An object whose health is awaited.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -221,12 +224,14 @@ impl Applier {
             Status::Failed(_) => fails_early,
             status => *status == Status::Current,
         };
-        if let Ok(status) = self.look(&target).await
-            && decides(&status)
-        {
-            return (index, status);
-        }
+        let mut pause = Duration::from_secs(1);
         loop {
+            // Also before each further watch: it may be that watching is not allowed.
+            if let Ok(status) = self.look(&target).await
+                && decides(&status)
+            {
+                return (index, status);
+            }
             if let Ok(Some(resource)) = self.resource_of(&target).await {
                 let api = self.api(&target, &resource);
                 let mut updates =
@@ -249,7 +254,8 @@ impl Applier {
                     }
                 }
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
