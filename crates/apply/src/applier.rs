@@ -4,6 +4,8 @@
 //! all refusals are reported together. Flux stops at the first and applies nothing of the stage
 //! (fluxcd/kustomize-controller issues 1231 and 1168 ask for the difference).
 
+use std::collections::HashMap;
+
 use flux_api::inventory::ObjectId;
 use futures::{StreamExt, stream};
 use kube::Client;
@@ -12,8 +14,8 @@ use tokio::time::Instant;
 use crate::definitions;
 use crate::live::Live;
 use crate::managers::Manager;
-use crate::mapper::{self, Mapper};
-use crate::object::{self, Owner};
+use crate::mapper::{self, Mapper, Resource};
+use crate::object::{self, Gvk, Owner};
 use crate::one::{Done, Terms};
 use crate::plan::{Options, Plan, Planned};
 use crate::stages::{self, Stage};
@@ -61,7 +63,7 @@ pub struct Failure {
     pub attempt: Attempt,
     /// Which one.
     pub id: ObjectId,
-    /// The API server's reason, for example `Invalid`.
+    /// The API server's reason, for example `Invalid`; may be empty.
     pub reason: String,
     /// What it said.
     pub message: String,
@@ -73,8 +75,12 @@ impl std::fmt::Display for Failure {
             Attempt::Apply => "dry-run",
             Attempt::Delete => "delete",
         };
-        let (object, reason) = (object::display(&self.id), &self.reason);
-        write!(f, "{object} {attempt} failed ({reason}): {}", self.message)
+        write!(f, "{} {attempt} failed", object::display(&self.id))?;
+        // The API server gives none for what its schema refuses.
+        if !self.reason.is_empty() {
+            write!(f, " ({})", self.reason)?;
+        }
+        write!(f, ": {}", self.message)
     }
 }
 
@@ -154,16 +160,23 @@ impl Applier {
             failures: plan.failures,
             ..Outcome::default()
         };
+        let announced: HashMap<Gvk, Resource> = plan
+            .objects
+            .iter()
+            .filter(|p| p.gvk.kind == "CustomResourceDefinition")
+            .flat_map(|p| mapper::served_by(&p.object))
+            .collect();
+        // Of those, the kinds that there are objects of.
+        let arriving: HashMap<Gvk, Resource> = plan
+            .objects
+            .iter()
+            .filter_map(|p| announced.get_key_value(&p.gvk))
+            .map(|(gvk, resource)| (gvk.clone(), resource.clone()))
+            .collect();
         let terms = Terms {
             options,
             shared,
-            announced: plan
-                .objects
-                .iter()
-                .filter(|p| p.gvk.kind == "CustomResourceDefinition")
-                .flat_map(|p| mapper::served_by(&p.object))
-                .map(|(gvk, _)| gvk)
-                .collect(),
+            announced: announced.into_keys().collect(),
         };
         let mut definitions = Vec::new();
         let mut settled = false;
@@ -180,6 +193,9 @@ impl Applier {
                 settled = true;
                 self.await_definitions(&definitions, options, &mut outcome)
                     .await;
+                for (gvk, resource) in &arriving {
+                    self.live.follow(gvk, resource).await;
+                }
             }
             let results: Vec<_> = stream::iter(batch)
                 .map(|planned| async {

@@ -15,7 +15,7 @@ use kube::Client;
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::live::{GroupKind, Inner};
 use crate::refusal::{RequestError, refusal};
@@ -25,8 +25,15 @@ use crate::seen::Reading;
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
-/// Seconds after which the API server ends a watch; less than the client's read timeout.
+/// Seconds after which the API server ends a watch.
 const WATCH_SECONDS: u32 = 280;
+
+/// A watch that brings nothing for so long is dead: the API server sends a bookmark each minute, and
+/// a machine that has lost its power does not close connections.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// For how long "not found" may mean that the endpoint of a new kind is not there yet.
+const NEW: Duration = Duration::from_secs(5);
 
 /// How soon a watch that is refused is tried again: rights may be given later.
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
@@ -72,8 +79,9 @@ enum Ended {
     Expired,
 }
 
-/// Follows a kind as long as the table lives.
+/// Follows a kind as long as the table lives and there is something at the path.
 pub(crate) async fn run(table: Weak<Inner>, client: Client, key: GroupKind, path: String) {
+    let start = Instant::now();
     let mut pause = Duration::ZERO;
     let mut version = None;
     while table.strong_count() > 0 {
@@ -88,10 +96,16 @@ pub(crate) async fn run(table: Weak<Inner>, client: Client, key: GroupKind, path
             }
             Err((error, from)) => {
                 version = from;
+                if error.is_not_found() && start.elapsed() > NEW {
+                    if let Some(table) = table.upgrade() {
+                        table.ended(&key);
+                    }
+                    return;
+                }
                 let refused = matches!(
                     error,
                     RequestError::Api {
-                        code: 401 | 403 | 404 | 405,
+                        code: 401 | 403 | 405,
                         ..
                     }
                 );
@@ -199,7 +213,12 @@ async fn events(
     }
     let mut body = response.into_body();
     let mut buffer = Vec::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let silent = |_| RequestError::answered(504, "Timeout", "the watch is silent".to_owned());
+        let frame = timeout(SILENCE, body.frame()).await.map_err(silent)?;
+        let Some(frame) = frame else {
+            return Ok(Ended::Closed);
+        };
         let frame = frame.map_err(transport)?;
         let Some(data) = frame.data_ref() else {
             continue;
@@ -216,7 +235,6 @@ async fn events(
         let consumed = buffer.len() - rest.len();
         buffer.drain(..consumed);
     }
-    Ok(Ended::Closed)
 }
 
 fn event(
@@ -237,11 +255,7 @@ fn event(
         let failed: Failed = serde_json::from_slice(object)?;
         return match failed.code {
             410 => Ok(Some(Ended::Expired)),
-            code => Err(RequestError::Api {
-                code,
-                reason: "WatchFailed".to_owned(),
-                message: failed.message,
-            }),
+            code => Err(RequestError::answered(code, "WatchFailed", failed.message)),
         };
     }
     let reading = Reading::parse(object, &table.manager)?;

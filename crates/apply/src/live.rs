@@ -7,6 +7,7 @@
 //! ([`crate::follow`]); what the API server answers to our own writes goes into the same table.
 
 mod expiry;
+mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ use crate::follow;
 use crate::managers::Manager;
 use crate::mapper::Resource;
 use crate::object::{Gvk, Owner};
-use crate::seen::{Reading, Seen};
+use crate::seen::Seen;
 
 pub(crate) use expiry::expires;
 
@@ -66,7 +67,8 @@ pub enum Look {
 /// Where the watch of a kind stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Listing,
+    /// Since then.
+    Listing(Instant),
     Watched,
     /// Watched until a moment ago.
     Broken(Instant),
@@ -79,7 +81,7 @@ impl State {
         match self {
             Self::Watched => true,
             Self::Broken(since) => since.elapsed() < STALE,
-            Self::Listing | Self::Blind => false,
+            Self::Listing(_) | Self::Blind => false,
         }
     }
 }
@@ -89,13 +91,16 @@ type Name = (Box<str>, Box<str>);
 
 struct Kind {
     state: watch::Sender<State>,
+    /// Whether there is a watch, working or not.
+    followed: bool,
     objects: HashMap<Name, Entry>,
 }
 
 impl Default for Kind {
     fn default() -> Self {
         Self {
-            state: watch::Sender::new(State::Listing),
+            state: watch::Sender::new(State::Blind),
+            followed: false,
             objects: HashMap::new(),
         }
     }
@@ -179,20 +184,26 @@ impl Live {
         let key = (gvk.group.clone(), gvk.kind.clone());
         let mut state = {
             let mut kinds = self.0.kinds();
-            if !kinds.contains_key(&key) {
+            let kind = kinds.entry(key.clone()).or_default();
+            if !kind.followed {
+                kind.followed = true;
+                kind.state.send_replace(State::Listing(Instant::now()));
                 let task = follow::run(
                     Arc::downgrade(&self.0),
                     self.0.client.clone(),
-                    key.clone(),
+                    key,
                     crate::request::collection(gvk, resource),
                 );
                 tokio::spawn(task);
             }
-            kinds.entry(key.clone()).or_default().state.subscribe()
+            kind.state.subscribe()
         };
-        let listed = state.wait_for(|state| *state != State::Listing);
-        // In time or not: a kind that is not listed yet is read object by object.
-        let _ = tokio::time::timeout(FIRST_LIST, listed).await;
+        let State::Listing(since) = *state.borrow() else {
+            return;
+        };
+        let listed = state.wait_for(|state| !matches!(state, State::Listing(_)));
+        // In time or not: a kind that is not listed by then is read object by object.
+        let _ = tokio::time::timeout_at((since + FIRST_LIST).into(), listed).await;
     }
 
     /// What is known of an object that `owner` wants to be as `desired` hashes.
@@ -279,10 +290,7 @@ impl Live {
     pub(crate) fn applied(&self, id: &ObjectId, owner: &Owner, hash: u64, answer: &Seen) {
         let owner = self.0.intern(owner);
         let mut kinds = self.0.kinds();
-        let kind = kinds.entry(group_kind(id)).or_insert_with(|| Kind {
-            state: watch::Sender::new(State::Blind),
-            objects: HashMap::new(),
-        });
+        let kind = kinds.entry(group_kind(id)).or_default();
         let entry = kind.objects.entry(name(id)).or_default();
         entry.expected = answer.fields;
         entry.raw = None;
@@ -376,102 +384,6 @@ impl Inner {
             let _ = self.drifts.send(Drift {
                 owner: (**owner).clone(),
                 id: id.clone(),
-            });
-        }
-    }
-
-    /// The watch shows an object.
-    pub(crate) fn see(&self, key: &GroupKind, reading: Reading) {
-        let mut kinds = self.kinds();
-        let Some(kind) = kinds.get_mut(key) else {
-            return;
-        };
-        let name = (
-            reading.namespace.into_boxed_str(),
-            reading.name.into_boxed_str(),
-        );
-        let entry = kind.objects.entry(name.clone()).or_default();
-        if entry
-            .seen
-            .as_ref()
-            .is_some_and(|seen| seen.version >= reading.seen.version)
-        {
-            return;
-        }
-        entry.seen = Some(reading.seen);
-        entry.raw = reading.fields.filter(|_| entry.expected == 0);
-        self.report(&object_id(key, &name), entry);
-    }
-
-    /// The watch shows that an object is gone, or no longer carries an owner label.
-    pub(crate) fn lose(&self, key: &GroupKind, reading: &Reading) {
-        let mut kinds = self.kinds();
-        let name: Name = (
-            reading.namespace.as_str().into(),
-            reading.name.as_str().into(),
-        );
-        if let Some(kind) = kinds.get_mut(key) {
-            self.lose_named(key, kind, &name, reading.seen.version);
-        }
-    }
-
-    fn lose_named(&self, key: &GroupKind, kind: &mut Kind, name: &Name, version: u64) {
-        let Some(entry) = kind.objects.get_mut(name) else {
-            return;
-        };
-        if entry.seen.as_ref().is_some_and(|s| s.version > version) {
-            return;
-        }
-        entry.seen = None;
-        entry.raw = None;
-        if entry.applied.is_empty() {
-            kind.objects.remove(name);
-        } else {
-            self.report(&object_id(key, name), entry);
-        }
-    }
-
-    /// A list is complete as of `version`: what it did not name is gone.
-    pub(crate) fn listed(&self, key: &GroupKind, names: &HashSet<Name>, version: u64) {
-        let mut kinds = self.kinds();
-        let Some(kind) = kinds.get_mut(key) else {
-            return;
-        };
-        let gone: Vec<_> = kind
-            .objects
-            .keys()
-            .filter(|name| !names.contains(*name))
-            .cloned()
-            .collect();
-        for name in gone {
-            self.lose_named(key, kind, &name, version);
-        }
-        kind.state.send_replace(State::Watched);
-    }
-
-    /// The watch works.
-    pub(crate) fn works(&self, key: &GroupKind) {
-        if let Some(kind) = self.kinds().get(key) {
-            kind.state.send_if_modified(|state| {
-                let broken = matches!(state, State::Broken(_));
-                if broken {
-                    *state = State::Watched;
-                }
-                broken
-            });
-        }
-    }
-
-    /// The watch failed; for good if it is refused.
-    pub(crate) fn failed(&self, key: &GroupKind, refused: bool) {
-        if let Some(kind) = self.kinds().get(key) {
-            kind.state.send_if_modified(|state| {
-                let next = match *state {
-                    _ if refused => State::Blind,
-                    State::Watched => State::Broken(Instant::now()),
-                    other => other,
-                };
-                std::mem::replace(state, next) != next
             });
         }
     }

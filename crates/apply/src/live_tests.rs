@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::seen::Reading;
 
 const MANAGER: &str = "kustomize-controller";
 
@@ -46,7 +47,7 @@ fn reading(version: u64, ours: &[&str]) -> Reading {
 fn table() -> (Live, mpsc::UnboundedReceiver<Drift>) {
     let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
     let (live, drifts) = Live::new(Client::try_from(config).unwrap(), MANAGER);
-    live.0.kinds().insert(key(), Kind::default());
+    live.0.kinds().entry(key()).or_default().followed = true;
     live.0.listed(&key(), &HashSet::new(), 1);
     (live, drifts)
 }

@@ -1,13 +1,14 @@
 //! Objects whose kind moves on to another API version.
 
 use flux_api::GitRepository;
+use flux_tests::sandbox::wait;
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
-use super::scene::Scene;
+use super::{cluster::PATIENCE, scene::Scene};
 
 const APPS: &str = "apps";
 
@@ -87,5 +88,48 @@ async fn what_left_git_together_with_the_old_version_is_gone() {
         let versions: Vec<_> = ours.filter_map(|entry| entry.api_version.clone()).collect();
         assert_eq!(versions, [format!("{group}/v2")]);
     }
+    scene.others_go_on().await;
+}
+
+/// Its kind is not there when the first run begins, and its version is not when the last one ends.
+#[tokio::test]
+async fn what_comes_with_its_definition_is_followed_and_pruned_in_any_version() {
+    let scene = Scene::start("defined").await;
+    let group = format!("{}.example.com", scene.namespace);
+    let repository = scene.repository(APPS);
+    let versions = [("v1", &["a"][..]), ("v2", &["a"][..])];
+    let (both, last) = (
+        definition(&group, &versions),
+        definition(&group, &versions[1..]),
+    );
+    let object = widget(&group, "v1", "app", json!({"a": "1"}));
+    let revision = repository.commit(&[("crd.yaml", Some(&both)), ("app.yaml", Some(&object))]);
+    scene.source(APPS, &repository).await;
+    scene.kustomization(APPS, APPS, "./", json!({})).await;
+    scene.applied(APPS, &revision).await;
+    let kind = GroupVersionKind::gvk(&group, "v2", "Widget");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "widgets");
+    let client = scene.env.client().await.unwrap();
+    let widgets: Api<DynamicObject> = Api::namespaced_with(client, &scene.namespace, &resource);
+    let theirs = Patch::Merge(json!({"spec": {"a": "theirs"}}));
+    widgets
+        .patch("app", &PatchParams::default(), &theirs)
+        .await
+        .unwrap();
+    wait::until("the change is undone", PATIENCE, None, async || {
+        let found = widgets
+            .get("app")
+            .await
+            .map_err(|error| error.to_string())?;
+        let undone = found.data["spec"]["a"] == "1";
+        undone.then_some(()).ok_or(found.data["spec"].to_string())
+    })
+    .await
+    .unwrap();
+
+    let revision = repository.commit(&[("crd.yaml", Some(&last)), ("app.yaml", None)]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+    assert!(widgets.get_opt("app").await.unwrap().is_none());
     scene.others_go_on().await;
 }
