@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use futures::future::try_join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PostParams};
@@ -42,10 +43,17 @@ pub struct Election {
     timing: Timing,
 }
 
+/// A Lease that we hold.
+struct Held {
+    lease: Lease,
+    /// When the request began that took or renewed it last: it lasts from then on, or from later.
+    begun: Instant,
+}
+
 /// Leases that are held. Dropping it lets them expire.
 pub struct Leadership {
     lost: CancellationToken,
-    renewing: tokio::task::JoinHandle<Vec<Lease>>,
+    renewing: tokio::task::JoinHandle<Vec<Held>>,
     stop: CancellationToken,
     api: Api<Lease>,
     deadline: Duration,
@@ -96,16 +104,16 @@ impl Election {
     /// # Errors
     /// When we may not use Leases.
     pub async fn acquire(&self, stop: &CancellationToken) -> anyhow::Result<Option<Leadership>> {
-        let mut leases = Vec::with_capacity(self.names.len());
-        for name in &self.names {
-            match self.acquire_one(name, stop).await? {
-                Some(lease) => leases.push(lease),
-                None => {
-                    give_back(&self.api, leases).await;
-                    return Ok(None);
-                }
+        let leases = loop {
+            let start = Instant::now();
+            let Some(leases) = self.acquire_all(stop).await? else {
+                return Ok(None);
+            };
+            // The first ones may have run out while the last one was waited for.
+            if start.elapsed() < self.timing.lasts / 3 {
+                break leases;
             }
-        }
+        };
         tracing::info!(identity = self.identity, leases = ?self.names, "leading");
         let (lost, ending) = (CancellationToken::new(), CancellationToken::new());
         let renewal = Renewal {
@@ -124,15 +132,31 @@ impl Election {
         }))
     }
 
+    /// One pass over all Leases, those that are ours already among them.
+    async fn acquire_all(&self, stop: &CancellationToken) -> anyhow::Result<Option<Vec<Held>>> {
+        let mut leases = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            match self.acquire_one(name, stop).await? {
+                Some(lease) => leases.push(lease),
+                None => {
+                    give_back(&self.api, leases).await;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(leases))
+    }
+
     async fn acquire_one(
         &self,
         name: &str,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Option<Lease>> {
+    ) -> anyhow::Result<Option<Held>> {
         let (mut seen, mut waiting_for) = (None, String::new());
         loop {
+            let begun = Instant::now();
             match self.try_one(name, &mut seen).await {
-                Ok(Ok(lease)) => return Ok(Some(lease)),
+                Ok(Ok(lease)) => return Ok(Some(Held { lease, begun })),
                 Ok(Err(holder)) => {
                     if holder != waiting_for {
                         tracing::info!(lease = name, holder, "standing by");
@@ -211,8 +235,8 @@ impl Leadership {
     }
 }
 
-async fn give_back(api: &Api<Lease>, leases: Vec<Lease>) {
-    for lease in leases.into_iter().rev() {
+async fn give_back(api: &Api<Lease>, leases: Vec<Held>) {
+    for Held { lease, .. } in leases.into_iter().rev() {
         let name = lease.name_any();
         let released = lease::released(lease, Timestamp::now());
         // Whoever changed it meanwhile holds it.
@@ -226,6 +250,19 @@ async fn give_back(api: &Api<Lease>, leases: Vec<Lease>) {
     }
 }
 
+/// Between two attempts to renew a Lease.
+const RENEW_AGAIN: Duration = Duration::from_secs(1);
+
+/// What came of one attempt to renew a Lease.
+enum Attempt {
+    Renewed(Lease),
+    /// It is ours, at another version than we knew.
+    Read(Lease),
+    /// It is not ours any more.
+    Lost(String),
+    Failed(String),
+}
+
 struct Renewal {
     api: Api<Lease>,
     identity: String,
@@ -236,73 +273,77 @@ struct Renewal {
 
 impl Renewal {
     /// Renews until told to stop; returns the Leases as they are then.
-    async fn run(self, mut leases: Vec<Lease>) -> Vec<Lease> {
+    async fn run(self, mut leases: Vec<Held>) -> Vec<Held> {
         let period = self.timing.lasts / 3;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(period) => {}
                 () = self.stop.cancelled() => return leases,
             }
-            for lease in &mut leases {
-                if let Err(problem) = self.renew(lease).await {
-                    tracing::error!(lease = lease.name_any(), problem, "lost the Lease");
-                    self.lost.cancel();
-                    return Vec::new();
-                }
+            // At once: none runs out while another one is waited for.
+            let renewed = leases.iter_mut().map(|held| self.renew(held));
+            if let Err((lease, problem)) = try_join_all(renewed).await {
+                tracing::error!(lease, problem, "lost the Lease");
+                self.lost.cancel();
+                return Vec::new();
             }
         }
     }
 
     /// Renews one Lease, again and again up to the deadline.
-    async fn renew(&self, lease: &mut Lease) -> Result<(), String> {
-        let start = Instant::now();
-        let name = lease.name_any();
-        let held = |lease: &Lease| {
-            lease::held(
-                lease.clone(),
-                &self.identity,
-                self.timing.lasts,
-                Timestamp::now(),
-            )
-        };
-        // The period has passed already since it was renewed last.
-        let limit = self.timing.deadline.saturating_sub(self.timing.lasts / 3);
-        let limit = limit.max(self.timing.retry);
+    /// What it ends with is the name of the Lease and why it is not ours any more.
+    async fn renew(&self, held: &mut Held) -> Result<(), (String, String)> {
+        let name = held.lease.name_any();
+        let last = held.begun;
         loop {
-            let left = limit.saturating_sub(start.elapsed());
-            let params = PostParams::default();
-            let next = held(lease);
-            let write = self.api.replace(&name, &params, &next);
-            let problem = match tokio::time::timeout(left, write).await {
-                Ok(Ok(written)) => {
-                    *lease = written;
+            let begun = Instant::now();
+            // After a pause of the whole machine there is still time for one attempt: somebody else's
+            // claim is a conflict.
+            let left = self.timing.deadline.saturating_sub(last.elapsed());
+            let left = left.max(self.timing.retry);
+            let attempt = tokio::time::timeout(left, self.attempt(&name, &held.lease)).await;
+            let problem = match attempt {
+                Ok(Attempt::Renewed(lease)) => {
+                    *held = Held { lease, begun };
                     return Ok(());
                 }
-                Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-                    // An answer that got lost, or somebody else.
-                    match self.api.get(&name).await {
-                        Ok(found) if self.is_ours(&found) => {
-                            *lease = found;
-                            continue;
-                        }
-                        Ok(found) => {
-                            let holder = found.spec.and_then(|s| s.holder_identity);
-                            return Err(format!("held by {}", holder.unwrap_or_default()));
-                        }
-                        Err(error) => api_error(&error),
-                    }
+                Ok(Attempt::Read(lease)) => {
+                    held.lease = lease;
+                    continue;
                 }
-                Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-                    return Err("somebody deleted it".to_owned());
-                }
-                Ok(Err(error)) => api_error(&error),
+                Ok(Attempt::Lost(problem)) => return Err((name, problem)),
+                Ok(Attempt::Failed(problem)) => problem,
                 Err(_) => "the API server does not answer".to_owned(),
             };
-            if start.elapsed() + Duration::from_secs(1) >= limit {
-                return Err(format!("could not renew it in time: {problem}"));
+            if last.elapsed() + RENEW_AGAIN >= self.timing.deadline {
+                return Err((name, format!("could not renew it in time: {problem}")));
             }
             tracing::warn!(lease = name, problem, "cannot renew the Lease");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(RENEW_AGAIN).await;
+        }
+    }
+
+    async fn attempt(&self, name: &str, lease: &Lease) -> Attempt {
+        let now = Timestamp::now();
+        let next = lease::held(lease.clone(), &self.identity, self.timing.lasts, now);
+        let written = self.api.replace(name, &PostParams::default(), &next).await;
+        let code = |error: &kube::Error| match error {
+            kube::Error::Api(status) => status.code,
+            _ => 0,
+        };
+        match written {
+            Ok(written) => Attempt::Renewed(written),
+            Err(error) if code(&error) == 404 => Attempt::Lost("somebody deleted it".to_owned()),
+            // An answer that got lost, or somebody else.
+            Err(error) if code(&error) == 409 => match self.api.get(name).await {
+                Ok(found) if self.is_ours(&found) => Attempt::Read(found),
+                Ok(found) => {
+                    let holder = found.spec.and_then(|s| s.holder_identity);
+                    Attempt::Lost(format!("held by {}", holder.unwrap_or_default()))
+                }
+                Err(error) => Attempt::Failed(api_error(&error)),
+            },
+            Err(error) => Attempt::Failed(api_error(&error)),
         }
     }
 
