@@ -24,6 +24,7 @@ pub mod kustomize;
 pub mod meta;
 pub mod names;
 pub mod source;
+pub mod takeover;
 
 pub use duration::{DurationError, GoDuration, go_string};
 pub use image::*;

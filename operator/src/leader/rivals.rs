@@ -1,21 +1,13 @@
 //! Flux's own controllers: two must not work on the same objects, so a start beside them is
 //! refused, or with `--take-over` they are put to sleep first.
 //!
-//! Taking over changes this on each of their Deployments, and `kubectl flux uninstall --give-back`
-//! undoes it:
-//!
-//! | what | value |
-//! |---|---|
-//! | `spec.replicas` | 0 |
-//! | annotation [`names::REPLICAS_BEFORE_TAKE_OVER`] | the replicas it had |
-//! | annotation [`names::RECONCILE_BEFORE_TAKE_OVER`] | what the next one was, if anything |
-//! | annotation `kustomize.toolkit.fluxcd.io/reconcile` | `disabled`: the Kustomization that Flux installs itself by would wake it again |
+//! What taking over changes on each of their Deployments: [`flux_api::takeover`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flux_api::{flags, names};
+use flux_api::{flags, takeover};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
@@ -215,13 +207,7 @@ async fn sleep(client: &Client, deployment: &Deployment) -> anyhow::Result<()> {
         deployment.name_any(),
     );
     let before = replicas(deployment);
-    let mut annotations = BTreeMap::from([
-        (names::REPLICAS_BEFORE_TAKE_OVER, before.to_string()),
-        (names::RECONCILE, names::DISABLED.to_owned()),
-    ]);
-    if let Some(reconcile) = deployment.annotations().get(names::RECONCILE) {
-        annotations.insert(names::RECONCILE_BEFORE_TAKE_OVER, reconcile.clone());
-    }
+    let annotations = takeover::annotations(deployment.annotations(), before);
     let patch = json!({
         "metadata": {"annotations": annotations, "resourceVersion": deployment.resource_version()},
         "spec": {"replicas": 0},

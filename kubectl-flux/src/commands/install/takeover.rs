@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flux_api::names;
+use flux_api::{names, takeover};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -64,12 +64,10 @@ pub(crate) async fn run(
         output::action(format!("stopping Deployment {namespace}/{name}"));
         let api = cluster.dynamic(&resource, Scope::Namespace(namespace));
         let live = cluster.find_resource(&resource, namespace, name).await?;
-        let reconcile = live.and_then(|live| live.annotations().get(names::RECONCILE).cloned());
-        let annotations = json!({
-            names::REPLICAS_BEFORE_TAKE_OVER: controller.replicas.to_string(),
-            names::RECONCILE_BEFORE_TAKE_OVER: reconcile,
-            names::RECONCILE: names::DISABLED,
-        });
+        let known = live
+            .map(|live| live.annotations().clone())
+            .unwrap_or_default();
+        let annotations = takeover::annotations(&known, controller.replicas);
         let nothing = json!({
             "metadata": {"annotations": annotations},
             "spec": {"replicas": 0},
