@@ -153,9 +153,36 @@ pub(crate) fn refusal(code: u16, body: &[u8]) -> RequestError {
         reason: status.reason,
         message: match status.message.is_empty() {
             true => format!("the API server answered {code}"),
-            false => status.message,
+            false => plain(&status.message),
         },
     }
+}
+
+/// The API server's words without the Go structure that it wraps a value in when it is of another
+/// type than the schema's, and with what to write instead where that is known.
+fn plain(message: &str) -> String {
+    const WRAPPED: &str = "&value.valueUnstructured{Value:";
+    let mut parts = message.split(WRAPPED);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (value, rest) = match part.split_once('}') {
+            Some((value, rest)) if !value.contains('{') => (value, rest),
+            // A map or a list, with braces of its own.
+            _ => {
+                text.push_str(WRAPPED);
+                text.push_str(part);
+                continue;
+            }
+        };
+        let wants_text = text.ends_with("expected string, got ");
+        text.push_str(value);
+        let scalar = value.parse::<f64>().is_ok() || matches!(value, "true" | "false");
+        if wants_text && scalar {
+            text.push_str(&format!(" (write it in quotes: \"{value}\")"));
+        }
+        text.push_str(rest);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -187,6 +214,27 @@ mod tests {
             assert_eq!(clause.is_some(), want.is_some(), "{error}");
             let clause = clause.unwrap_or_default();
             assert!(clause.contains(want.unwrap_or_default()), "{clause}");
+        }
+    }
+
+    #[test]
+    fn values_of_another_type_are_shown_as_they_are_written() {
+        for (said, shown) in [
+            (
+                ".data.a: expected string, got &value.valueUnstructured{Value:1}\n.x: more",
+                ".data.a: expected string, got 1 (write it in quotes: \"1\")\n.x: more",
+            ),
+            (
+                ".spec.a: expected map, got &value.valueUnstructured{Value:true}",
+                ".spec.a: expected map, got true",
+            ),
+            (
+                ".a: expected string, got &value.valueUnstructured{Value:map[string]interface {}{\"a\":1}}",
+                ".a: expected string, got &value.valueUnstructured{Value:map[string]interface {}{\"a\":1}}",
+            ),
+            ("nothing of that", "nothing of that"),
+        ] {
+            assert_eq!(plain(said), shown);
         }
     }
 
