@@ -21,6 +21,7 @@ pub mod flags;
 pub mod image;
 pub mod inventory;
 pub mod kustomize;
+pub mod lease;
 pub mod meta;
 pub mod names;
 pub mod source;

@@ -9,20 +9,34 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use flux_api::lease::{self, Claim, Observation};
 use futures::future::try_join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::words::api_error;
 
-pub mod lease;
 pub mod rivals;
 
-use lease::{Claim, Observation};
+/// The name of the Lease of one of Flux's controllers. With a selector, the first 8 digits of its
+/// SHA-256 are appended, as Flux does it for shards.
+fn lease_name(controller: &str, selector: &str) -> String {
+    let id = format!("{controller}-leader-election");
+    if selector.is_empty() {
+        return id;
+    }
+    let digits: String = Sha256::digest(selector)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{id}-{digits}")
+}
 
 /// How long times are between steps.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +98,7 @@ impl Election {
         controllers.dedup();
         let names = controllers
             .iter()
-            .map(|c| lease::name(c.as_str(), args.watch_label_selector.as_str()))
+            .map(|c| lease_name(c.as_str(), args.watch_label_selector.as_str()))
             .collect();
         Ok(Self {
             api: Api::namespaced(client, &args.runtime_namespace),
@@ -376,6 +390,16 @@ fn identity(pod_uid: Option<&str>) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_those_of_flux() {
+        assert_eq!(
+            lease_name("source-controller", ""),
+            "source-controller-leader-election"
+        );
+        // sha256("bar") begins so.
+        assert_eq!(lease_name("x", "bar"), "x-leader-election-fcde2b2e");
+    }
 
     #[test]
     fn a_pod_keeps_its_identity() {

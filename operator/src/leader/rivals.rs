@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flux_api::{flags, takeover};
+use flux_api::{flags, lease, takeover};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
@@ -15,7 +15,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::lease;
+use super::lease_name;
 use crate::args::Args;
 use crate::client::asked;
 use crate::controllers::ControllerName;
@@ -177,7 +177,7 @@ fn lease_names(args: &Args) -> Vec<String> {
     controllers.dedup();
     controllers
         .iter()
-        .map(|c| lease::name(c.as_str(), args.watch_label_selector.as_str()))
+        .map(|c| lease_name(c.as_str(), args.watch_label_selector.as_str()))
         .collect()
 }
 

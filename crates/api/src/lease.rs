@@ -1,32 +1,18 @@
-//! The rules of a Lease, without I/O: whose it is, and what it says when we take, renew or give it
-//! back. They are those of client-go, so that Flux's controllers understand us and we them.
+//! The rules of a Lease, without I/O: whose it is, and what it says when one of our processes takes,
+//! renews or gives it back. They are those of client-go, so that Flux's controllers understand us and
+//! we them.
 
 use std::time::{Duration, Instant};
 
-use flux_api::names::LEASE_HOLDER;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
+
+use crate::names::LEASE_HOLDER;
 
 /// A Lease that was not renewed for so long is free whatever one has seen oneself: clocks of one
 /// cluster do not differ by that much, and nobody should wait for a process that died yesterday.
 const ABANDONED: Duration = Duration::from_secs(120);
-
-/// The name of the Lease of one of Flux's controllers. With a selector, the first 8 digits of its
-/// SHA-256 are appended, as Flux does it for shards.
-pub fn name(controller: &str, selector: &str) -> String {
-    let id = format!("{controller}-leader-election");
-    if selector.is_empty() {
-        return id;
-    }
-    let digits: String = Sha256::digest(selector)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{id}-{digits}")
-}
 
 /// Who holds a Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,16 +139,6 @@ mod tests {
 
     fn observe(known: &mut Option<Observation>, lease: &Lease, now: Instant) {
         Observation::update(known, lease.spec.as_ref().unwrap(), now);
-    }
-
-    #[test]
-    fn names_are_those_of_flux() {
-        assert_eq!(
-            name("source-controller", ""),
-            "source-controller-leader-election"
-        );
-        // sha256("bar") begins so.
-        assert_eq!(name("x", "bar"), "x-leader-election-fcde2b2e");
     }
 
     #[test]
