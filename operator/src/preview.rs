@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::context::Context;
 use crate::http::Phases;
+use crate::image_repository::scans::on_a_thread;
 use crate::image_repository::subject;
 use crate::key::Key;
 use crate::words::api_error;
@@ -132,8 +133,7 @@ async fn answer(context: &Arc<Context>, question: Question) -> Option<Preview> {
     let repository = context.stores.image_repositories.get(&stored)?;
     let key = Key::new(namespace, reference.name.clone());
     let context = context.clone();
-    // Reading a file of tags, or judging many of them, is not for a thread that serves others.
-    let work = tokio::task::spawn_blocking(move || {
+    let work = on_a_thread(move || {
         let known = context.tags.get(&key, &subject(&repository))?;
         let selector = Selector::new(&spec).ok()?;
         let selection = selector.select(known.tags.iter());

@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
+use crate::image_repository::scans::{Panicked, on_a_thread};
 use crate::image_repository::{login, subject};
 use crate::key::Key;
 use crate::status::common_fields;
@@ -115,7 +116,8 @@ impl Run<'_> {
         })?;
         check_interval(&self.object.spec)?;
         let (repository_key, repository) = self.repository().await?;
-        let Some(selected) = self.select(selector, &repository_key, &repository).await else {
+        let selected = self.select(selector, &repository_key, &repository);
+        let Some(selected) = selected.await? else {
             return Err(self.unscanned(&repository_key, &repository));
         };
         let tag = selected.map_err(|error| Verdict::Failed {
@@ -138,12 +140,11 @@ impl Run<'_> {
         selector: Selector,
         repository_key: &Key,
         repository: &ImageRepository,
-    ) -> Option<Result<String, PolicyError>> {
+    ) -> Result<Option<Result<String, PolicyError>>, Panicked> {
         let (context, policy) = (self.context.clone(), self.key.clone());
         let (repository_key, subject) = (repository_key.clone(), subject(repository));
         let generation = self.object.metadata.generation;
-        // Reading a file of tags, or judging many of them, is not for a thread that serves others.
-        let work = tokio::task::spawn_blocking(move || {
+        let work = on_a_thread(move || {
             let known = context.tags.get(&repository_key, &subject)?;
             Some(
                 context
@@ -151,7 +152,7 @@ impl Run<'_> {
                     .select(&policy, generation, &selector, &known),
             )
         });
-        work.await.ok().flatten()
+        work.await
     }
 
     fn waiting(&self, message: String) -> Verdict {

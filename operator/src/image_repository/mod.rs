@@ -10,7 +10,7 @@ use flux_registry::{Reference, Tags};
 use kube::ResourceExt;
 
 use crate::args::Args;
-use crate::conclusion::{Retry, Verdict};
+use crate::conclusion::Verdict;
 use crate::context::Context;
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
@@ -141,14 +141,9 @@ impl Run<'_> {
         let exclusion = exclusion(spec.exclusion_list.as_deref())?;
         let options =
             login::options(self.object, &reference, timeout(self.object), self.context).await?;
-        let read = |error: flux_registry::RegistryError| Verdict::Failed {
-            reason: error.reason(),
-            message: error.to_string(),
-            retry: Retry::Backoff,
-        };
         let scans = &self.context.scans;
         let scan = scans.scan(&self.key, options, &reference, self.since());
-        let scan = scan.await.map_err(read)?;
+        let scan = scan.await?;
         let (context, key) = (self.context.clone(), self.key.clone());
         let subject = subject(self.object);
         let work = move || {
@@ -163,7 +158,7 @@ impl Run<'_> {
             }
             (tags, revision)
         };
-        let (tags, revision) = scans::on_a_thread(work).await;
+        let (tags, revision) = scans::on_a_thread(work).await?;
         let message = self.note(&reference, &tags, revision);
         for other in scan.others {
             self.context.triggers.image_repositories.wake(&other);

@@ -6,8 +6,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use flux_api::names::reason;
 use flux_registry::{Client, ClientOptions, Reference, RegistryError, Tags};
+use thiserror::Error;
 
+use crate::conclusion::{Retry, Verdict};
 use crate::key::Key;
 
 /// How long a scan for several waits before it begins, so that whoever asks at the same time shares
@@ -19,6 +22,48 @@ const CLIENT_LIFE: Duration = Duration::from_secs(3600);
 
 /// Who sees what: identity of the options, canonical name of the image.
 type Subject = ([u8; 32], String);
+
+/// A scan without tags.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ScanError {
+    /// The registry gave none.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// What was done with them ended early.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+}
+
+/// Work on tags that ended early.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the work on the tags ended early, by a mistake in this program; what is known of them is kept. \
+     Please report it with the message \"panicked at\" in the log"
+)]
+pub struct Panicked;
+
+impl From<ScanError> for Verdict {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Registry(error) => Self::Failed {
+                reason: error.reason(),
+                message: error.to_string(),
+                retry: Retry::Backoff,
+            },
+            ScanError::Panicked(error) => error.into(),
+        }
+    }
+}
+
+impl From<Panicked> for Verdict {
+    fn from(error: Panicked) -> Self {
+        Self::Failed {
+            reason: reason::FAILURE,
+            message: error.to_string(),
+            retry: Retry::Backoff,
+        }
+    }
+}
 
 /// The clients and the last scan of each repository.
 #[derive(Default)]
@@ -38,7 +83,7 @@ struct Entry {
 #[derive(Default)]
 struct Last {
     /// When the last scan began, how long it might take, and what it ended with.
-    scan: Option<(Instant, Duration, Result<(), RegistryError>)>,
+    scan: Option<(Instant, Duration, Result<(), ScanError>)>,
     /// The tags of the last scan that succeeded.
     tags: Option<Arc<Tags>>,
 }
@@ -46,17 +91,13 @@ struct Last {
 impl Last {
     /// The outcome of a scan that began at `since` or later. That the time was too short counts only
     /// for those who have no more.
-    fn answer(
-        &self,
-        since: Instant,
-        timeout: Duration,
-    ) -> Option<Result<Arc<Tags>, RegistryError>> {
+    fn answer(&self, since: Instant, timeout: Duration) -> Option<Result<Arc<Tags>, ScanError>> {
         let (began, allowed, outcome) = self.scan.as_ref()?;
         if *began < since {
             return None;
         }
         match outcome {
-            Err(RegistryError::Timeout { .. }) if timeout > *allowed => None,
+            Err(ScanError::Registry(RegistryError::Timeout { .. })) if timeout > *allowed => None,
             Err(error) => Some(Err(error.clone())),
             Ok(()) => self.tags.clone().map(Ok),
         }
@@ -93,14 +134,14 @@ impl Scans {
     /// none. One scan of a repository is under way at a time, and a failure is shared as well.
     ///
     /// # Errors
-    /// Those of the registry.
+    /// [`ScanError`].
     pub async fn scan(
         &self,
         user: &Key,
         options: ClientOptions,
         reference: &Reference,
         since: Instant,
-    ) -> Result<Scan, RegistryError> {
+    ) -> Result<Scan, ScanError> {
         let subject = (options.identity(), reference.canonical());
         let entry = self.entry(user, subject);
         let mut last = entry.last.lock().await;
@@ -114,14 +155,10 @@ impl Scans {
             tokio::time::sleep(COMPANY).await;
         }
         let began = Instant::now();
-        let scanned = match self.client(options) {
-            Ok(client) => client.tags(reference).await,
-            Err(error) => Err(error),
-        };
+        let scanned = self.tags(options, reference).await;
         let outcome = scanned.as_ref().map(drop).map_err(Clone::clone);
         last.scan = Some((began, timeout, outcome));
         let tags = scanned?;
-        let tags = Arc::new(on_a_thread(move || tags.sorted(|_| true)).await);
         let before = last.tags.replace(tags.clone());
         let is_new = before.is_some_and(|before| before != tags);
         let mut others = Vec::new();
@@ -134,6 +171,17 @@ impl Scans {
             );
         }
         Ok(Scan { tags, others })
+    }
+
+    /// The tags that a registry has now.
+    async fn tags(
+        &self,
+        options: ClientOptions,
+        reference: &Reference,
+    ) -> Result<Arc<Tags>, ScanError> {
+        let tags = self.client(options)?.tags(reference).await?;
+        let sorted = on_a_thread(move || tags.sorted(|_| true)).await?;
+        Ok(Arc::new(sorted))
     }
 
     /// Forgets an ImageRepository, and what only it needed.
@@ -164,16 +212,17 @@ impl Scans {
     }
 }
 
-/// Long lists are not for a thread that serves others.
-pub async fn on_a_thread<T: Default + Send + 'static>(
+/// Does what takes too long for a thread that serves others: reading, sorting, judging many tags.
+///
+/// # Errors
+/// When it panics, which concerns this run only.
+pub async fn on_a_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| {
-            tracing::error!(%error, "work on tags ended early");
-            T::default()
-        })
+) -> Result<T, Panicked> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "work on tags ended early");
+        Panicked
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -252,14 +301,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_panic_fails_the_run_and_is_no_list_without_tags() {
+        let tags = on_a_thread(|| -> Tags { panic!("a mistake") }).await;
+        assert_eq!(tags, Err(Panicked));
+        let verdict = Verdict::from(Panicked);
+        assert!(matches!(
+            verdict,
+            Verdict::Failed {
+                reason: reason::FAILURE,
+                ..
+            }
+        ));
+    }
+
     #[test]
     fn who_has_more_time_does_not_share_that_it_was_too_short() {
         let (began, second) = (Instant::now(), Duration::from_secs(1));
-        let error = RegistryError::Timeout {
+        let error = ScanError::from(RegistryError::Timeout {
             registry: "r".to_owned(),
             repository: "a".to_owned(),
             timeout: second,
-        };
+        });
         let last = Last {
             scan: Some((began, second, Err(error.clone()))),
             tags: None,
