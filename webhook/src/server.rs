@@ -19,7 +19,7 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -34,7 +34,7 @@ use crate::readiness::Readiness;
 /// Longest body: a review holds an object and its old self, up to 3 MiB each, and some more.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// Bodies held at any time, in KiB: eight of the longest.
+/// Bodies held at any time, as they came or read, in KiB: eight of the longest.
 const BODY_BUDGET: u32 = 64 * 1024;
 
 /// How long to wait for room in that budget, or for the rules: the API server gives up after two
@@ -57,7 +57,7 @@ pub struct App {
     decisions: Arc<Decisions>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
-    budget: Semaphore,
+    budget: Arc<Semaphore>,
     previews: Option<Previews>,
     known_clients_only: bool,
 }
@@ -83,7 +83,7 @@ impl App {
             decisions,
             metrics,
             readiness,
-            budget: Semaphore::new(BODY_BUDGET as usize),
+            budget: Arc::new(Semaphore::new(BODY_BUDGET as usize)),
             previews: None,
             known_clients_only: false,
         }
@@ -147,13 +147,17 @@ async fn review(app: Arc<App>, stage: Stage, request: HttpRequest) -> Response {
     }
     let started = Instant::now();
     let (operation, answer) = match body(&app, request).await {
-        Ok(body) => match Request::read(&body) {
-            Ok(request) => {
-                let operation = request.operation().to_owned();
-                (operation, judge(&app, stage, request).await)
+        Ok((body, room)) => {
+            let request = Request::read(&body);
+            drop(body);
+            match request {
+                Ok(request) => {
+                    let operation = request.operation().to_owned();
+                    (operation, judge(&app, stage, request, room).await)
+                }
+                Err(answer) => (String::new(), *answer),
             }
-            Err(answer) => (String::new(), *answer),
-        },
+        }
         Err((code, message)) => (String::new(), invalid("", code, message)),
     };
     app.metrics
@@ -161,8 +165,12 @@ async fn review(app: Arc<App>, stage: Stage, request: HttpRequest) -> Response {
     Json(answer.body).into_response()
 }
 
-/// Reads a body within the limits; else says why not.
-async fn body(app: &App, request: HttpRequest) -> Result<axum::body::Bytes, (u16, &'static str)> {
+/// Reads a body within the limits, and takes room for it as long as anything of it is held; else says
+/// why not.
+async fn body(
+    app: &App,
+    request: HttpRequest,
+) -> Result<(axum::body::Bytes, OwnedSemaphorePermit), (u16, &'static str)> {
     let too_long = (413, "the AdmissionReview is longer than 8 MiB");
     let length = request
         .headers()
@@ -173,21 +181,27 @@ async fn body(app: &App, request: HttpRequest) -> Result<axum::body::Bytes, (u16
         return Err(too_long);
     }
     let kibibytes = u32::try_from(length / 1024 + 1).unwrap_or(BODY_BUDGET);
-    let room = timeout(DEADLINE, app.budget.acquire_many(kibibytes)).await;
-    let Ok(Ok(_room)) = room else {
+    let budget = Arc::clone(&app.budget);
+    let Ok(Ok(room)) = timeout(DEADLINE, budget.acquire_many_owned(kibibytes)).await else {
         return Err((429, "too many admission reviews at once"));
     };
     let body: Body = request.into_body();
     match timeout(HANDSHAKE, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => Ok(body),
+        Ok(Ok(body)) => Ok((body, room)),
         Ok(Err(_)) => Err(too_long),
         Err(_) => Err((408, "the AdmissionReview did not arrive in time")),
     }
 }
 
 /// Runs the rules apart from the connections: a panic or a slow rule concerns one request, which
-/// is let through. Rules are advice, not a boundary.
-async fn judge(app: &Arc<App>, stage: Stage, request: Request) -> Answer {
+/// is let through. Rules are advice, not a boundary. The room of the request is held until the work
+/// ends, even when nobody waits for it any more: what is queued has a bound that way.
+async fn judge(
+    app: &Arc<App>,
+    stage: Stage,
+    request: Request,
+    room: OwnedSemaphorePermit,
+) -> Answer {
     let request = Arc::new(request);
     let preview = match &app.previews {
         Some(previews) if request.wants_preview(stage) => previews.ask(request.object()).await,
@@ -202,7 +216,9 @@ async fn judge(app: &Arc<App>, stage: Stage, request: Request) -> Answer {
             if let Some(preview) = preview {
                 context = context.with_preview(preview);
             }
-            request.answer(stage, &context, &policy)
+            let answer = request.answer(stage, &context, &policy);
+            drop((request, room));
+            answer
         }
     });
     let answer = match timeout(DEADLINE, work).await {
@@ -334,5 +350,58 @@ pub async fn serve(
     drop(listener);
     if timeout(DRAIN, connections.shutdown()).await.is_err() {
         tracing::warn!("some connections did not end in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use flux_rules::Settings;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::certificates::Served;
+
+    /// A program with a single thread for rules, which is busy.
+    #[test]
+    fn a_review_holds_its_room_until_it_is_judged() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let app = Arc::new(App::new(
+            Context::default(),
+            Decisions::new("flux-system", Settings::default()),
+            Arc::default(),
+            Arc::new(Readiness::new(Arc::new(Served::default()), None, None)),
+        ));
+        let all = app.budget.available_permits();
+        let review_of = |name: &str| {
+            let content = json!({
+                "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+                "request": {"uid": "1", "operation": "CREATE", "object": {
+                    "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+                    "metadata": {"name": name, "namespace": "b"},
+                }},
+            });
+            let request = HttpRequest::new(Body::from(content.to_string()));
+            review(Arc::clone(&app), Stage::Validate, request)
+        };
+        runtime.block_on(async {
+            let (done, busy) = mpsc::channel::<()>();
+            let work = tokio::task::spawn_blocking(move || busy.recv());
+            let answer = review_of("late").await.into_body();
+            let answer = to_bytes(answer, BODY_LIMIT).await.unwrap();
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            let warning = answer["response"]["warnings"][0].as_str().unwrap();
+            assert!(warning.contains("took too long"), "{warning}");
+            assert!(app.budget.available_permits() < all);
+            drop(done);
+            work.await.unwrap().unwrap_err();
+            review_of("in time").await;
+            assert_eq!(app.budget.available_permits(), all);
+        });
     }
 }
