@@ -47,6 +47,10 @@ const LARGEST: usize = 64 << 10;
 /// Questions that are worked on at once: each may look at 100,000 tags.
 const AT_ONCE: usize = 2;
 
+/// Tokens that the API server is asked about at once: anybody who reaches the port can make us ask,
+/// and our requests are limited.
+const REVIEWS: usize = 2;
+
 /// A policy that somebody is about to write.
 #[derive(Debug, Deserialize)]
 struct Question {
@@ -72,6 +76,7 @@ pub fn router(context: Arc<Context>, phases: Phases) -> Router {
             client: context.client.clone(),
             user,
             known: Mutex::default(),
+            room: Semaphore::new(REVIEWS),
         },
         context,
         phases,
@@ -99,8 +104,11 @@ async fn image_policy(
         Ok(false) => {
             return (StatusCode::FORBIDDEN, "only the webhook is answered").into_response();
         }
+        Err(Unreviewed::Busy) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, "too many tokens to review").into_response();
+        }
         Err(error) => {
-            tracing::warn!(error, "cannot have a token reviewed; no preview is given");
+            tracing::warn!(%error, "no preview is given");
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     }
@@ -156,11 +164,21 @@ struct Clients {
     user: String,
     /// What the API server said about tokens, and when; of tokens only a hash is kept.
     known: Mutex<HashMap<[u8; 32], (bool, Instant)>>,
+    room: Semaphore,
+}
+
+/// Why nothing is known of a token.
+#[derive(Debug, thiserror::Error)]
+enum Unreviewed {
+    #[error("too many tokens are under review")]
+    Busy,
+    #[error("cannot have a token reviewed: {}", api_error(.0))]
+    Api(#[from] kube::Error),
 }
 
 impl Clients {
     /// Whether a token is the webhook's.
-    async fn admits(&self, token: &str) -> Result<bool, String> {
+    async fn admits(&self, token: &str) -> Result<bool, Unreviewed> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let now = Instant::now();
         let fresh = |(_, at): &(bool, Instant)| now.duration_since(*at) < TRUST;
@@ -171,6 +189,7 @@ impl Clients {
                 return Ok(*admitted);
             }
         }
+        let _room = self.room.try_acquire().map_err(|_| Unreviewed::Busy)?;
         let review = TokenReview {
             metadata: ObjectMeta::default(),
             spec: TokenReviewSpec {
@@ -180,8 +199,7 @@ impl Clients {
             status: None,
         };
         let api: Api<TokenReview> = Api::all(self.client.clone());
-        let answer = api.create(&PostParams::default(), &review).await;
-        let status = answer.map_err(|error| api_error(&error))?.status;
+        let status = api.create(&PostParams::default(), &review).await?.status;
         let admitted = status.is_some_and(|status| admits(&status, &self.user));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(hash, (admitted, now));
@@ -205,7 +223,12 @@ fn admits(status: &k8s_openapi::api::authentication::v1::TokenReviewStatus, user
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::body::Body;
     use k8s_openapi::api::authentication::v1::{TokenReviewStatus, UserInfo};
+    use kube::client::Body as Sent;
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -226,5 +249,51 @@ mod tests {
         assert!(!admits(&status(true, "jane", AUDIENCE), WEBHOOK));
         assert!(!admits(&status(true, WEBHOOK, "kubernetes"), WEBHOOK));
         assert!(!admits(&TokenReviewStatus::default(), WEBHOOK));
+    }
+    /// The webhook asks for one token; whoever brings many does not fill the API server's queue.
+    #[tokio::test]
+    async fn few_tokens_are_reviewed_at_once() {
+        let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let service = tower::service_fn({
+            let (asked, answer) = (asked.clone(), answer.clone());
+            move |_: http::Request<Sent>| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let answer = answer.clone();
+                async move {
+                    answer.notified().await;
+                    let review = serde_json::json!({"spec": {}, "status": {}, "metadata": {}});
+                    Ok::<_, tower::BoxError>(http::Response::new(Body::from(review.to_string())))
+                }
+            }
+        });
+        let clients = Clients {
+            client: Client::new(service, "default"),
+            user: "webhook".to_owned(),
+            known: Mutex::default(),
+            room: Semaphore::new(REVIEWS),
+        };
+        let tokens: Vec<_> = (0..8).map(|at| format!("token-{at}")).collect();
+        let all = futures::future::join_all(tokens.iter().map(|token| clients.admits(token)));
+        let release = async {
+            while asked.load(Ordering::Relaxed) < REVIEWS {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..tokens.len() {
+                answer.notify_one();
+                tokio::task::yield_now().await;
+            }
+        };
+        let (answers, ()) = futures::join!(all, release);
+        let busy = answers
+            .iter()
+            .filter(|answer| matches!(answer, Err(Unreviewed::Busy)));
+        assert_eq!(busy.count(), tokens.len() - REVIEWS);
+        assert_eq!(asked.load(Ordering::Relaxed), REVIEWS);
+        assert!(
+            clients
+                .admits(&tokens[0])
+                .await
+                .is_ok_and(|admitted| !admitted)
+        );
     }
 }
