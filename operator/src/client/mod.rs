@@ -15,6 +15,7 @@ use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 use tower::{BoxError, Layer, Service};
@@ -39,6 +40,14 @@ fn retries() -> RetryPolicy {
     RetryPolicy::new(FIRST_WAIT, LONGEST_WAIT, RETRIES, true)
         .unwrap_or_else(|_| RetryPolicy::server_retry())
 }
+
+/// How long the API server may take to answer: it ends requests itself after a minute. Where the
+/// machine it runs on is gone nobody closes the connection.
+const ANSWER: Duration = Duration::from_secs(65);
+
+/// How long a connection may be silent while something is expected: watches get a bookmark each
+/// minute.
+const SILENCE: Duration = Duration::from_secs(150);
 
 /// Requests that wait for the connection pool; only their futures are held.
 const BUFFER: usize = 1024;
@@ -80,7 +89,7 @@ pub struct Connector {
 impl Connector {
     /// Nothing is connected yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let limits = Limits::new(metrics);
+        let limits = Limits::new(metrics, ANSWER);
         Self { limits }
     }
 
@@ -93,6 +102,9 @@ impl Connector {
         let mut config = config.map_err(|error| ConnectError::Config(Box::new(error)))?;
         // Each attempt is to be seen, so retries are made outside of the limit.
         config.default_retry = false;
+        config.read_timeout = Some(SILENCE);
+        // Not from when the connection was used last.
+        config.reset_reader_on_write = true;
         if let Some(user) = user {
             config.auth_info.impersonate = Some(user.to_owned());
         }
@@ -116,6 +128,8 @@ struct State {
     permits: Arc<Semaphore>,
     pace: Mutex<Granted>,
     metrics: Arc<Metrics>,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 struct Granted {
@@ -125,7 +139,7 @@ struct Granted {
 }
 
 impl Limits {
-    fn new(metrics: Arc<Metrics>) -> Self {
+    fn new(metrics: Arc<Metrics>, patience: Duration) -> Self {
         let pace = Pace::default();
         let permits = pace.limit();
         metrics.api_concurrency(permits);
@@ -133,6 +147,7 @@ impl Limits {
             permits: Arc::new(Semaphore::new(permits)),
             pace: Mutex::new(Granted { pace, permits }),
             metrics,
+            patience,
         };
         Self {
             state: Arc::new(state),
@@ -201,7 +216,13 @@ where
                 false => None,
             };
             let start = Instant::now();
-            let answer = answer.await.map_err(Into::into);
+            let answer = match limited {
+                true => match timeout(state.patience, answer).await {
+                    Ok(answer) => answer.map_err(Into::into),
+                    Err(_) => Err(format!("no answer within {:?}", state.patience).into()),
+                },
+                false => answer.await.map_err(Into::into),
+            };
             let status = answer.as_ref().ok().map(Response::status);
             let code = status.as_ref().map_or("<error>", StatusCode::as_str);
             state.metrics.requested(method.as_str(), code);
@@ -281,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_limit_holds_and_shrinks_when_the_server_refuses() {
-        let limits = Limits::new(Arc::default());
+        let limits = Limits::new(Arc::default(), ANSWER);
         let now = Arc::new(Mutex::new((0_usize, 0_usize)));
         let service = tower::service_fn({
             let now = now.clone();
@@ -312,10 +333,26 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn an_api_server_that_is_gone_is_not_waited_for_for_ever() {
+        let patience = Duration::from_millis(20);
+        let limits = Limits::new(Arc::default(), patience);
+        let service = limits.layer(tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<()>, BoxError>>()
+        }));
+        let send = |path| service.clone().oneshot(request(Method::GET, path));
+        let error = send("/api/v1/secrets").await.unwrap_err();
+        assert_eq!(error.to_string(), "no answer within 20ms");
+        assert!(limits.state.permits.available_permits() > 0);
+        // Watches last.
+        let watch = timeout(patience * 3, send("/api/v1/secrets?watch=true")).await;
+        watch.unwrap_err();
+    }
+
     /// A run that shows its progress does so while its own requests wait.
     #[tokio::test]
     async fn a_request_that_nobody_polls_does_not_hold_up_the_others() {
-        let limits = Limits::new(Arc::default());
+        let limits = Limits::new(Arc::default(), ANSWER);
         let service = limits.layer(tower::service_fn(|_: Request<Body>| async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok::<_, BoxError>(Response::new(()))
