@@ -33,6 +33,13 @@ impl Collector for Process {
             state.reserved,
         )?;
         gauge("process_open_fds", "Open files", state.files)?;
+        if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+            gauge("process_max_fds", "Open files at most", most as f64)?;
+        }
+        if let Some(booted) = booted() {
+            let started = booted + state.started;
+            gauge("process_start_time_seconds", "When it began", started)?;
+        }
         let time = ConstCounter::new(state.cpu);
         let (name, help) = ("process_cpu", "Processor time used");
         let metric =
@@ -49,6 +56,15 @@ struct State {
     files: f64,
     /// Seconds.
     cpu: f64,
+    /// Seconds after the system.
+    started: f64,
+}
+
+/// When the system began, in seconds since 1970.
+fn booted() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    line.trim().parse().ok()
 }
 
 impl State {
@@ -70,6 +86,7 @@ impl State {
         let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
         Some(Self {
             cpu: (number(14)? + number(15)?) / ticks as f64,
+            started: number(22)? / ticks as f64,
             reserved: number(23)?,
             resident: number(24)? * page,
             files: 0.0,
@@ -86,10 +103,14 @@ mod tests {
         let line = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 9 0 4711 1048576 256 18";
         let state = State::parse(line, 100, 4096.0).unwrap();
         assert_eq!(
-            (state.cpu, state.reserved, state.resident),
-            (2.0, 1048576.0, 1048576.0)
+            (state.cpu, state.started, state.reserved, state.resident),
+            (2.0, 47.11, 1048576.0, 1048576.0)
         );
         assert!(State::parse("7 (a) S 1", 100, 4096.0).is_none());
-        assert!(State::read().unwrap().resident > 0.0);
+        let ours = State::read().unwrap();
+        assert!(ours.resident > 0.0);
+        let age = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+        let age = age - booted().unwrap() - ours.started;
+        assert!((-2.0..3600.0).contains(&age), "{age}");
     }
 }
