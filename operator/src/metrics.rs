@@ -1,7 +1,7 @@
 //! Metrics, under the names that dashboards for Flux's controllers use.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -55,6 +55,7 @@ struct LeaseLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     code: String,
+    host: Arc<str>,
     method: String,
 }
 
@@ -200,9 +201,10 @@ impl Metrics {
     }
 
     /// Records an answered request to the API server; `code` is `<error>` without an answer.
-    pub fn requested(&self, method: &str, code: &str) {
+    pub fn requested(&self, host: &Arc<str>, method: &str, code: &str) {
         let labels = RequestLabels {
             code: code.to_owned(),
+            host: host.clone(),
             method: method.to_owned(),
         };
         self.requests.get_or_create(&labels).inc();

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
@@ -108,11 +108,12 @@ impl Connector {
         if let Some(user) = user {
             config.auth_info.impersonate = Some(user.to_owned());
         }
+        let limits = self.limits.towards(&config.cluster_url);
         let builder = ClientBuilder::try_from(config);
         Ok(builder
             .map_err(|error| ConnectError::Client(Box::new(error)))?
             .with_layer(&BufferLayer::new(BUFFER))
-            .with_layer(&self.limits)
+            .with_layer(&limits)
             .with_layer(&RetryLayer::new(retries()))
             .build())
     }
@@ -122,6 +123,8 @@ impl Connector {
 #[derive(Clone)]
 struct Limits {
     state: Arc<State>,
+    /// Of the API server, and its port; requests that pass here know the path only.
+    host: Arc<str>,
 }
 
 struct State {
@@ -151,6 +154,16 @@ impl Limits {
         };
         Self {
             state: Arc::new(state),
+            host: Arc::default(),
+        }
+    }
+
+    /// For the API server at this address.
+    fn towards(&self, server: &Uri) -> Self {
+        let host = server.authority().map_or("", |a| a.as_str());
+        Self {
+            state: self.state.clone(),
+            host: host.into(),
         }
     }
 }
@@ -180,7 +193,7 @@ impl<S> Layer<S> for Limits {
     fn layer(&self, inner: S) -> Limited<S> {
         Limited {
             inner,
-            state: self.state.clone(),
+            limits: self.clone(),
         }
     }
 }
@@ -189,7 +202,7 @@ impl<S> Layer<S> for Limits {
 #[derive(Clone)]
 struct Limited<S> {
     inner: S,
-    state: Arc<State>,
+    limits: Limits,
 }
 
 impl<S, B> Service<Request<Body>> for Limited<S>
@@ -209,7 +222,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (method, limited) = (request.method().clone(), is_limited(&request));
-        let (state, answer) = (self.state.clone(), self.inner.call(request));
+        let Limits { state, host } = self.limits.clone();
+        let answer = self.inner.call(request);
         let requested = async move {
             let permit = match limited {
                 true => Some(state.permits.clone().acquire_owned().await?),
@@ -225,7 +239,7 @@ where
             };
             let status = answer.as_ref().ok().map(Response::status);
             let code = status.as_ref().map_or("<error>", StatusCode::as_str);
-            state.metrics.requested(method.as_str(), code);
+            state.metrics.requested(&host, method.as_str(), code);
             if let Some(permit) = permit {
                 state.learn(permit, meaning(&method, status, start));
             }
@@ -302,7 +316,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_limit_holds_and_shrinks_when_the_server_refuses() {
-        let limits = Limits::new(Arc::default(), ANSWER);
+        let server = Uri::from_static("https://10.96.0.1:443");
+        let limits = Limits::new(Arc::default(), ANSWER).towards(&server);
         let now = Arc::new(Mutex::new((0_usize, 0_usize)));
         let service = tower::service_fn({
             let now = now.clone();
@@ -328,7 +343,9 @@ mod tests {
         assert_eq!(limits.state.permits.available_permits(), 8);
         let text = limits.state.metrics.encode();
         assert!(
-            text.contains(r#"rest_client_requests_total{code="429",method="PATCH"} 100"#),
+            text.contains(
+                r#"rest_client_requests_total{code="429",host="10.96.0.1:443",method="PATCH"} 100"#
+            ),
             "{text}"
         );
     }
