@@ -1,44 +1,37 @@
 //! What all controllers have in common: the finalizer, suspension, the status protocol, events,
 //! metrics and the time of the next run. A kind brings the steps between.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::future::Future;
-use std::hash::{Hash, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flux_api::conditions;
 use flux_api::names::{self, reason};
-use futures::StreamExt;
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt};
-use kube_runtime::controller::{self, Action, Controller};
-use kube_runtime::reflector::store::Writer;
-use kube_runtime::{Predicate, WatchStreamExt, predicates};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::conclusion::{Retry, Verdict, merge_patch};
 use crate::context::Context;
 use crate::controllers::ControllerName;
 use crate::events::Event;
-use crate::http::Phases;
 use crate::key::Key;
 use crate::references::Referent;
 use crate::status::Status;
-use crate::triggers::Wakeups;
 use crate::watch;
 use crate::words::api_error;
-use crate::workers::{Worker, Workers};
+use crate::workers::Worker;
 
+mod turns;
 mod written;
 
+pub use turns::run;
 pub(crate) use written::write_status;
 
 /// Work that takes longer than this shows itself in the status while it runs, and gives way to others
@@ -135,81 +128,6 @@ pub trait Controlled:
     fn finalize(&self, context: &Arc<Context>) -> impl Future<Output = Finalized> + Send;
 }
 
-/// Runs the controller of a kind until `stop`.
-pub async fn run<K: Controlled>(
-    context: Arc<Context>,
-    writer: Writer<K>,
-    wakeups: Wakeups<K>,
-    stop: CancellationToken,
-    phases: &Phases,
-) {
-    let reader = writer.as_reader();
-    let owned = {
-        let context = context.clone();
-        move |object: &K| Some(u64::from(context.owns(object)))
-    };
-    let changes = predicates::generation
-        .combine(requested_at)
-        .combine(being_deleted)
-        .combine(owned);
-    let stream = watch::objects(context.clone(), writer, phases)
-        .applied_objects()
-        .predicate_filter(changes, Default::default());
-    let wakeups = futures::stream::unfold(wakeups, |mut wakeups| async move {
-        wakeups.recv().await.map(|object| (object, wakeups))
-    });
-    let (phases, ending) = (phases.clone(), stop.clone());
-    let (concurrent, metrics) = (context.args.concurrent, context.metrics.clone());
-    let controller = watch::controller::<K>();
-    let workers = Workers::new(controller, concurrent, K::WAITS_FOR_SERVERS, metrics);
-    let workers = Arc::new(workers);
-    let config = controller::Config::default().concurrency(workers.runs());
-    let begin = move |object: Arc<K>, context: Arc<Context>| {
-        let (phases, ending, workers) = (phases.clone(), ending.clone(), workers.clone());
-        let worker = async move {
-            phases.may_work().await;
-            workers.next().await
-        };
-        async move {
-            tokio::select! {
-                biased;
-                () = ending.cancelled() => Ok(Action::await_change()),
-                worker = worker => {
-                    if !context.owns(&*object) {
-                        return Ok(Action::await_change());
-                    }
-                    reconcile::<K>(object, context, worker).await
-                }
-            }
-        }
-    };
-    Controller::for_stream(stream, reader)
-        .reconcile_on(wakeups)
-        .with_config(config)
-        .graceful_shutdown_on(stop.cancelled_owned())
-        .run(begin, on_error::<K>, context)
-        .for_each(|result| async move {
-            match result {
-                Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
-                Err(error) => tracing::warn!(kind = K::KIND, %error, "reconcile failed"),
-            }
-        })
-        .await;
-}
-
-fn requested_at<K: Resource>(object: &K) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    object
-        .annotations()
-        .get(names::REQUESTED_AT)
-        .hash(&mut hasher);
-    Some(hasher.finish())
-}
-
-fn being_deleted<K: Resource>(object: &K) -> Option<u64> {
-    Some(u64::from(object.meta().deletion_timestamp.is_some()))
-}
-
 /// Failures of the API server itself; what an object's own reconcile finds is in its status.
 #[derive(Debug, thiserror::Error)]
 enum DriverError {
@@ -219,15 +137,14 @@ enum DriverError {
     Encode(#[from] serde_json::Error),
 }
 
-fn on_error<K: Controlled>(object: Arc<K>, _: &DriverError, context: Arc<Context>) -> Action {
-    Action::requeue(context.backoff.failed(K::KIND, &Key::of(&*object)))
-}
+/// When an object is reconciled again; without a time, when something changes.
+type Next = Option<Duration>;
 
 async fn reconcile<K: Controlled>(
     object: Arc<K>,
     context: Arc<Context>,
     mut worker: Worker,
-) -> Result<Action, DriverError> {
+) -> Result<Next, DriverError> {
     let started = Instant::now();
     let key = Key::of(&*object);
     let labels = watch::labels::<K>(&key);
@@ -239,7 +156,7 @@ async fn reconcile<K: Controlled>(
     let object = ensure_finalizer(object, &api).await?;
     if object.suspended() {
         object.rest(&context).await;
-        return Ok(Action::await_change());
+        return Ok(None);
     }
     let pass = {
         let mut work = pin!(object.reconcile(&context));
@@ -306,10 +223,10 @@ async fn reconcile<K: Controlled>(
         context.metrics.verified(&key, verdict.is_ready());
     }
     let ok = !matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. });
-    context
-        .metrics
-        .reconciled(&labels, &watch::controller::<K>(), started.elapsed(), ok);
-    log::<K>(&key, &verdict, started.elapsed());
+    let took = started.elapsed();
+    context.metrics.reconciled(&labels, took);
+    worker.reconciled(took, ok);
+    log::<K>(&key, &verdict, took);
     Ok(next_run::<K>(&key, &verdict, interval, &context))
 }
 
@@ -347,7 +264,7 @@ fn next_run<K: Controlled>(
     verdict: &Verdict,
     interval: Duration,
     context: &Context,
-) -> Action {
+) -> Next {
     match verdict {
         Verdict::Failed {
             retry: Retry::Backoff,
@@ -355,25 +272,25 @@ fn next_run<K: Controlled>(
         } => {
             // Backing off must not mean looking less often than a healthy object would.
             let wait = context.backoff.failed(K::KIND, key);
-            return Action::requeue(wait.min(interval.max(Duration::from_secs(1))));
+            return Some(wait.min(interval.max(Duration::from_secs(1))));
         }
         Verdict::Failed {
             retry: Retry::After(wait) | Retry::OnChange(wait),
             ..
         } => {
-            return Action::requeue(*wait);
+            return Some(*wait);
         }
         Verdict::Stalled { .. } => {
             context.backoff.reset(K::KIND, key);
-            return Action::await_change();
+            return None;
         }
         Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => {}
     }
     context.backoff.reset(K::KIND, key);
     if interval.is_zero() {
-        return Action::await_change();
+        return None;
     }
-    Action::requeue(context.backoff.jitter(interval))
+    Some(context.backoff.jitter(interval))
 }
 
 async fn ensure_finalizer<K: Controlled>(
@@ -406,21 +323,21 @@ async fn finalize<K: Controlled>(
     object: &K,
     api: &Api<K>,
     context: &Arc<Context>,
-) -> Result<Action, DriverError> {
+) -> Result<Next, DriverError> {
     if !object.finalizers().iter().any(|f| f == names::FINALIZER) {
-        return Ok(Action::await_change());
+        return Ok(None);
     }
     let key = Key::of(object);
     match object.finalize(context).await {
         Finalized::Done => {}
-        Finalized::Wait(time) => return Ok(Action::requeue(time)),
+        Finalized::Wait(time) => return Ok(Some(time)),
         Finalized::Retry(message) => {
             let event = Event::warning("FinalizationFailed", message.clone());
             context
                 .recorder
                 .record(object, K::CONTROLLER.as_str(), event);
             tracing::error!(kind = K::KIND, object = %key, "cannot finish the deletion: {message}");
-            return Ok(Action::requeue(context.backoff.failed(K::KIND, &key)));
+            return Ok(Some(context.backoff.failed(K::KIND, &key)));
         }
     }
     let finalizers: Vec<_> = object
@@ -441,7 +358,7 @@ async fn finalize<K: Controlled>(
     }
     context.forget::<K>(&key);
     tracing::info!(kind = K::KIND, object = %key, "deleted");
-    Ok(Action::await_change())
+    Ok(None)
 }
 
 /// Shows that work goes on; Ready is touched only where there is none yet.

@@ -13,7 +13,13 @@ use prometheus_client::registry::Registry;
 
 use crate::key::Key;
 
+mod controller;
 mod process;
+mod queue;
+
+use controller::Controllers;
+pub use controller::{Controller, Working};
+pub use queue::{Queue, Turn};
 
 /// Names one object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,17 +43,6 @@ struct ConditionLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ControllerLabels {
-    controller: String,
-    result: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NameLabels {
-    controller: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LeaseLabels {
     name: String,
 }
@@ -65,25 +60,12 @@ pub struct Metrics {
     duration: Family<ObjectLabels, Histogram, fn() -> Histogram>,
     suspended: Family<ObjectLabels, Gauge>,
     conditions: Family<ConditionLabels, Gauge>,
-    reconciles: Family<ControllerLabels, Counter>,
-    times: Family<NameLabels, Histogram, fn() -> Histogram>,
-    errors: Family<NameLabels, Counter>,
-    workers: Family<NameLabels, Gauge>,
-    most_workers: Family<NameLabels, Gauge>,
+    controllers: Controllers,
     leading: Family<LeaseLabels, Gauge>,
     requests: Family<RequestLabels, Counter>,
     limit: Gauge,
     verified: Gauge,
     verified_keys: Mutex<HashSet<Key>>,
-}
-
-/// A worker that is busy until this is dropped.
-pub struct Working(Gauge);
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 /// Ten buckets from 10 ms to half an hour, each about 3.8 times the one before.
@@ -96,18 +78,12 @@ impl Default for Metrics {
     fn default() -> Self {
         let duration = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
         let (suspended, conditions) = (Family::default(), Family::default());
-        let times = Family::new_with_constructor(duration_histogram as fn() -> Histogram);
-        let reconciles = Family::default();
         let metrics = Self {
             registry: Mutex::default(),
             duration,
             suspended,
             conditions,
-            reconciles,
-            times,
-            errors: Family::default(),
-            workers: Family::default(),
-            most_workers: Family::default(),
+            controllers: Controllers::default(),
             leading: Family::default(),
             requests: Family::default(),
             limit: Gauge::default(),
@@ -135,25 +111,7 @@ impl Metrics {
             "The Ready condition of an object",
         );
         registry.register(name, help, self.conditions.clone());
-        let name = "controller_runtime_reconcile";
-        registry.register(
-            name,
-            "Reconciles by controller and result",
-            self.reconciles.clone(),
-        );
-        let name = "controller_runtime_reconcile_time_seconds";
-        let help = "Duration of reconciles by controller";
-        registry.register(name, help, self.times.clone());
-        let name = "controller_runtime_reconcile_errors";
-        registry.register(name, "Reconciles that failed", self.errors.clone());
-        let name = "controller_runtime_active_workers";
-        registry.register(name, "Reconciles under way", self.workers.clone());
-        let name = "controller_runtime_max_concurrent_reconciles";
-        registry.register(
-            name,
-            "Reconciles of a kind at once",
-            self.most_workers.clone(),
-        );
+        self.controllers.register(&mut registry);
         let name = "leader_election_master_status";
         registry.register(
             name,
@@ -178,18 +136,9 @@ impl Metrics {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a worker of a controller as busy.
-    pub fn working(&self, controller: &str) -> Working {
-        let gauge = self.workers.get_or_create_owned(&name_labels(controller));
-        gauge.inc();
-        Working(gauge)
-    }
-
-    /// Records how many reconciles of a controller may be under way.
-    pub fn workers(&self, controller: &str, most: u16) {
-        self.most_workers
-            .get_or_create(&name_labels(controller))
-            .set(i64::from(most));
+    /// Those of a controller that begins, of which so many reconciles may be under way.
+    pub fn controller(&self, name: &str, most: u16) -> Controller {
+        self.controllers.create(name, most)
     }
 
     /// Records whether a Lease is held.
@@ -234,22 +183,10 @@ impl Metrics {
     }
 
     /// Records a finished reconcile.
-    pub fn reconciled(&self, object: &ObjectLabels, controller: &str, took: Duration, ok: bool) {
+    pub fn reconciled(&self, object: &ObjectLabels, took: Duration) {
         self.duration
             .get_or_create(object)
             .observe(took.as_secs_f64());
-        self.times
-            .get_or_create(&name_labels(controller))
-            .observe(took.as_secs_f64());
-        let result = if ok { "success" } else { "error" };
-        let labels = ControllerLabels {
-            controller: controller.to_owned(),
-            result: result.to_owned(),
-        };
-        self.reconciles.get_or_create(&labels).inc();
-        if !ok {
-            self.errors.get_or_create(&name_labels(controller)).inc();
-        }
     }
 
     /// Records the Ready condition.
@@ -291,12 +228,6 @@ impl Metrics {
     }
 }
 
-fn name_labels(controller: &str) -> NameLabels {
-    NameLabels {
-        controller: controller.to_owned(),
-    }
-}
-
 fn condition_labels(object: &ObjectLabels, status: &str) -> ConditionLabels {
     ConditionLabels {
         kind: object.kind.clone(),
@@ -319,7 +250,7 @@ mod tests {
             name: "apps".into(),
             namespace: "foo".into(),
         };
-        metrics.reconciled(&object, "gitrepository", Duration::from_millis(20), true);
+        metrics.reconciled(&object, Duration::from_millis(20));
         metrics.ready(&object, "True");
         metrics.suspended(&object, false);
         let text = metrics.encode();
@@ -359,12 +290,48 @@ mod tests {
         );
     }
 
+    /// What OpenMetrics, as which the text is served, asks of families and the names in them.
+    #[test]
+    fn each_sample_is_of_the_family_before_it() {
+        let metrics = Metrics::default();
+        let controller = metrics.controller("x", 1);
+        controller.reconciled(Duration::from_millis(1), true);
+        metrics.requested(&"10.96.0.1:443".into(), "GET", "200");
+        let text = metrics.encode();
+        let mut families = HashSet::new();
+        let (mut family, mut suffixes) = ("", [""].as_slice());
+        for line in text.strip_suffix("# EOF\n").unwrap().lines() {
+            if let Some(line) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = line.split_once(' ').unwrap();
+                assert!(families.insert(name), "twice: {name}");
+                family = name;
+                suffixes = match kind {
+                    "counter" => &["_total"],
+                    "histogram" => &["_sum", "_count", "_bucket"],
+                    _ => &[""],
+                };
+            } else if !line.starts_with('#') {
+                let suffix = line.split(['{', ' ']).next().unwrap();
+                let suffix = suffix.strip_prefix(family);
+                assert!(suffix.is_some_and(|s| suffixes.contains(&s)), "{line}");
+            }
+        }
+        for name in [
+            "workqueue_depth",
+            "rest_client_requests",
+            "process_cpu_seconds",
+        ] {
+            assert!(families.contains(name), "{name}");
+        }
+    }
+
     #[test]
     fn workers_are_busy_as_long_as_they_work() {
         let metrics = Metrics::default();
         let line =
             |count| format!("controller_runtime_active_workers{{controller=\"x\"}} {count}\n");
-        let working = metrics.working("x");
+        let controller = metrics.controller("x", 1);
+        let working = controller.working();
         assert!(metrics.encode().contains(&line(1)));
         drop(working);
         assert!(metrics.encode().contains(&line(0)));

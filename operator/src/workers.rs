@@ -5,10 +5,12 @@
 //! next one begin after a moment, and goes on beside it. Of those there is a limit, too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::metrics::{Metrics, Working};
+use crate::key::Key;
+use crate::metrics::{Controller, Metrics, Turn, Working};
 
 /// Runs of one kind that have given way and are still under way, at most. Each may hold a thread.
 pub const ASIDE: u16 = 32;
@@ -18,8 +20,7 @@ pub struct Workers {
     runs: u16,
     places: Arc<Semaphore>,
     aside: Arc<Semaphore>,
-    controller: String,
-    metrics: Arc<Metrics>,
+    controller: Arc<Controller>,
 }
 
 /// One of them, at work as long as it lives.
@@ -28,23 +29,23 @@ pub struct Worker {
     place: Option<OwnedSemaphorePermit>,
     aside: Arc<Semaphore>,
     working: Option<Working>,
+    controller: Arc<Controller>,
+    _turn: Turn,
 }
 
 impl Workers {
     /// So many workers, 0 for no limit; `give_way` says whether they do.
-    pub fn new(controller: String, count: u16, give_way: bool, metrics: Arc<Metrics>) -> Self {
+    pub fn new(controller: &str, count: u16, give_way: bool, metrics: &Metrics) -> Self {
         let aside = if give_way { ASIDE } else { 0 };
         let (places, runs) = match count {
             0 => (Semaphore::MAX_PERMITS, 0),
             count => (count.into(), count.saturating_add(aside)),
         };
-        metrics.workers(&controller, count);
         Self {
             runs,
             places: Arc::new(Semaphore::new(places)),
             aside: Arc::new(Semaphore::new(aside.into())),
-            controller,
-            metrics,
+            controller: Arc::new(metrics.controller(controller, count)),
         }
     }
 
@@ -53,14 +54,38 @@ impl Workers {
         self.runs
     }
 
+    /// Somebody wants a run of this object at once.
+    pub fn wanted(&self, key: Key) {
+        self.controller.queue.add(key);
+    }
+
+    /// A run of this object wants another one after a time.
+    pub fn wanted_again(&self, key: Key, after: Duration) {
+        self.controller.queue.again(key, after);
+    }
+
+    /// This object is gone; nobody works on it any more.
+    pub fn gone(&self, key: &Key) {
+        self.controller.queue.forget(key);
+    }
+
+    /// It is this object's turn.
+    pub fn turn(&self, key: &Key) -> Turn {
+        self.controller.queue.turn(key)
+    }
+
     /// Waits for one that is free.
-    pub async fn next(&self) -> Worker {
+    pub async fn next(&self, turn: Turn) -> Worker {
+        self.controller.queue.open();
         // An error means that the semaphore is closed, which nobody does.
         let place = self.places.clone().acquire_owned().await.ok();
+        turn.begin();
         Worker {
             place,
             aside: self.aside.clone(),
-            working: Some(self.metrics.working(&self.controller)),
+            working: Some(self.controller.working()),
+            controller: self.controller.clone(),
+            _turn: turn,
         }
     }
 }
@@ -73,6 +98,11 @@ impl Worker {
             self.working = None;
         }
     }
+
+    /// Records how the run ended.
+    pub fn reconciled(&self, took: Duration, ok: bool) {
+        self.controller.reconciled(took, ok);
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +112,12 @@ mod tests {
     use super::*;
 
     fn workers(count: u16, give_way: bool) -> Workers {
-        Workers::new("test".to_owned(), count, give_way, Arc::default())
+        Workers::new("test", count, give_way, &Metrics::default())
+    }
+
+    fn next(workers: &Workers) -> Option<Worker> {
+        let turn = workers.turn(&Key::new("foo", "a"));
+        workers.next(turn).now_or_never()
     }
 
     #[test]
@@ -90,26 +125,26 @@ mod tests {
         let workers = workers(1, true);
         let mut aside = Vec::new();
         for _ in 0..ASIDE {
-            let mut worker = workers.next().now_or_never().unwrap();
-            assert!(workers.next().now_or_never().is_none());
+            let mut worker = next(&workers).unwrap();
+            assert!(next(&workers).is_none());
             worker.give_way();
             aside.push(worker);
         }
-        let mut last = workers.next().now_or_never().unwrap();
+        let mut last = next(&workers).unwrap();
         last.give_way();
-        assert!(workers.next().now_or_never().is_none(), "too many");
+        assert!(next(&workers).is_none(), "too many");
         aside.pop();
         last.give_way();
-        assert!(workers.next().now_or_never().is_some());
+        assert!(next(&workers).is_some());
     }
 
     #[test]
     fn others_keep_their_place() {
         let workers = workers(1, false);
-        let mut worker = workers.next().now_or_never().unwrap();
+        let mut worker = next(&workers).unwrap();
         worker.give_way();
-        assert!(workers.next().now_or_never().is_none());
+        assert!(next(&workers).is_none());
         drop(worker);
-        assert!(workers.next().now_or_never().is_some());
+        assert!(next(&workers).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! A cluster of its own for operators that come and go, and few words for what a test does in it.
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use flux_api::{Condition, GitRepository, Kustomization, conditions};
 use flux_tests::{
@@ -296,6 +296,32 @@ impl Operator {
         })
         .await
         .unwrap();
+    }
+
+    /// What a scrape of its metrics says, by series, once `what` holds for it.
+    pub(super) async fn scraped(
+        &self,
+        what: &str,
+        holds: impl Fn(&BTreeMap<String, f64>) -> bool,
+    ) -> BTreeMap<String, f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics);
+        wait::until(what, PATIENCE, Some(&self.process), async || {
+            let answer = reqwest::get(&url)
+                .await
+                .map_err(|error| error.to_string())?;
+            let format = answer.headers()["content-type"].clone();
+            assert!(format.to_str().unwrap().contains("openmetrics-text"));
+            let text = answer.text().await.map_err(|error| error.to_string())?;
+            let samples = text.lines().filter(|line| !line.starts_with('#'));
+            let sample = |line: &str| {
+                let (series, value) = line.rsplit_once(' ')?;
+                Some((series.to_owned(), value.parse().ok()?))
+            };
+            let samples: Option<BTreeMap<String, f64>> = samples.map(sample).collect();
+            samples.filter(&holds).ok_or(text)
+        })
+        .await
+        .unwrap()
     }
 
     /// Waits until it has ended by itself.

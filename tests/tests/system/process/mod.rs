@@ -9,6 +9,7 @@ mod faulty;
 mod flags;
 mod git_servers;
 mod outages;
+mod scrape;
 mod secrets;
 
 use std::time::Instant;
@@ -123,6 +124,7 @@ async fn processes_share_the_work_and_replace_each_other() {
     // A second one stands by: ready where it has nothing to serve, not ready where it has.
     let second = cluster.operator("apply-2", 0, &[APPLY, ELECT]).await;
     second.readyz(true).await;
+    scrape::queues_are_seen_at_work(&source, &first, &second).await;
     let standby = cluster
         .operator("source-2", free_port().unwrap(), &[SOURCE, ELECT])
         .await;
