@@ -247,6 +247,19 @@ pub enum GitError {
         scope: String,
     },
 
+    /// The repository may have the commit, its branch has not.
+    #[error(
+        "commit '{sha}' is not on branch '{branch}' of {url}: it is neither the tip of that branch nor an ancestor of it, and may be one of a fork; set spec.ref.commit to a commit of the branch, or spec.ref.branch to the branch that has it"
+    )]
+    NotOnBranch {
+        /// As in the specification.
+        sha: String,
+        /// As in the specification.
+        branch: String,
+        /// Without secrets.
+        url: String,
+    },
+
     /// There is no commit yet.
     #[error("repository {url} is empty: push a first commit")]
     EmptyRepository {

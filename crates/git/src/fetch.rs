@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use git2::{
-    AutotagOption, Direction, FetchOptions, Oid, Remote as GitRemote, RemoteCallbacks, Repository,
-};
+use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Repository};
 
 use crate::compact::compact;
 use crate::error::GitError;
 use crate::listing::Listing;
 use crate::mirror::{Mirror, local_ref};
+use crate::pinned::{self, Search};
 use crate::reference::{Picked, Picks, Reference};
 use crate::said::tidy;
 use crate::session::Session;
@@ -64,14 +63,15 @@ fn attempt(
 ) -> Result<Commit, GitError> {
     let repository = mirror.open_or_create()?;
     let asked = Instant::now();
-    let picked = match reference.pinned().filter(|pinned| has(&repository, pinned)) {
+    let picked = match pinned::settled(&repository, reference) {
         Some(present) => present,
         None => with_session(session, || download(&repository, session, reference))?,
     };
     let explain = |error: git2::Error| session.explain(&error);
     // Refs keep what was fetched reachable, and tell the server next time what we have.
+    let copy = pinned::copy_of(reference).unwrap_or_else(|| local_ref(&picked.refname));
     repository
-        .reference(&local_ref(&picked.refname), picked.object, true, "fetch")
+        .reference(&copy, picked.object, true, "fetch")
         .map_err(explain)?;
     if reference.pinned().is_none() {
         mirror.saw(&picked.refname, asked);
@@ -84,8 +84,12 @@ fn attempt(
 }
 
 /// The commit as a fetch by this ref would return it, if the mirror has it.
-pub(crate) fn load(mirror: &Mirror, mut picked: Picked) -> Option<Commit> {
+pub(crate) fn load(mirror: &Mirror, reference: &Reference, mut picked: Picked) -> Option<Commit> {
     let repository = mirror.open_quietly()?;
+    if reference.pinned().is_some() {
+        let settled = pinned::settled(&repository, reference)?;
+        return describe(&repository, &settled).ok();
+    }
     if let Ok(known) = repository.find_reference(&local_ref(&picked.refname))
         && let Some(object) = known.target()
     {
@@ -163,7 +167,7 @@ pub(crate) fn tag_of(repository: &Repository, refname: &str) -> Option<(String, 
     Some((name.to_owned(), known.target()?))
 }
 
-fn has(repository: &Repository, picked: &Picked) -> bool {
+pub(crate) fn has(repository: &Repository, picked: &Picked) -> bool {
     repository.find_commit(picked.commit).is_ok()
         && repository.odb().is_ok_and(|odb| odb.exists(picked.object))
 }
@@ -184,20 +188,22 @@ fn download(
         .map_err(explain)?;
     let listing = listing(connection.list().map_err(explain)?);
     let picks = reference.pick(&listing, &url)?;
+    if let Reference::Commit { branch, .. } = reference {
+        let mut search = Search {
+            repository,
+            remote: connection.remote(),
+            session,
+            picked: picks.best,
+            used: false,
+        };
+        return match branch {
+            Some(branch) => search.on_branch(branch, &listing),
+            None => search.anywhere(&listing),
+        };
+    }
     let missing: Vec<_> = picks.all().filter(|pick| !has(repository, pick)).collect();
     if missing.is_empty() {
         return Ok(newest(repository, &picks).unwrap_or(picks.best));
-    }
-    if let Reference::Commit { branch, .. } = reference {
-        let branch = branch.as_deref();
-        return download_commit(
-            repository,
-            connection.remote(),
-            session,
-            &listing,
-            picks.best,
-            branch,
-        );
     }
     let specs: Vec<_> = missing
         .iter()
@@ -207,8 +213,8 @@ fn download(
         .remote()
         .download(&specs, Some(&mut options(session, 1)));
     match shallow {
-        // "server doesn't support shallow": then with all its history.
-        Err(error) if error.message().contains("support shallow") => {
+        // Then with all its history.
+        Err(error) if is_never_shallow(&error) => {
             drop(connection);
             let options = &mut options(session, full_depth(repository));
             remote.download(&specs, Some(options)).map_err(explain)?;
@@ -219,64 +225,6 @@ fn download(
         let refname = &picks.best.refname;
         GitError::Reference(format!("{refname} in {url} does not point to a commit"))
     })
-}
-
-/// A commit that is not the tip of what is asked for: by a ref that has it as its tip, by its id
-/// if the server allows that, else by the history of its branch, or of everything.
-fn download_commit(
-    repository: &Repository,
-    remote: &mut GitRemote<'_>,
-    session: &Arc<Session>,
-    listing: &Listing,
-    picked: Picked,
-    branch: Option<&str>,
-) -> Result<Picked, GitError> {
-    let into = local_ref(&picked.refname);
-    let tip = listing
-        .refs
-        .iter()
-        .find(|found| found.id == picked.commit || found.peeled == Some(picked.commit));
-    let source = tip.map_or_else(|| picked.commit.to_string(), |found| found.name.clone());
-    let direct = remote.download(
-        &[format!("+{source}:{into}")],
-        Some(&mut options(session, 1)),
-    );
-    if direct.is_ok() && has(repository, &picked) {
-        return Ok(picked);
-    }
-    if let Some(overdue) = session.overdue() {
-        return Err(overdue);
-    }
-    let specs = match branch {
-        Some(branch) => vec![format!("+refs/heads/{branch}:{into}")],
-        None => ["heads", "tags"]
-            .map(|kind| format!("+refs/{kind}/*:refs/mirror/{kind}/*"))
-            .into(),
-    };
-    let missing = |scope: String| GitError::CommitNotFound {
-        sha: picked.commit.to_string(),
-        url: session.remote.url.to_string(),
-        scope,
-    };
-    if let Some(branch) = branch
-        && listing.find(&format!("refs/heads/{branch}")).is_none()
-    {
-        return Err(missing(format!(", which has no branch '{branch}' either")));
-    }
-    // The server may have hung up on the id it did not know.
-    remote.disconnect().ok();
-    session.forget();
-    let options = &mut options(session, full_depth(repository));
-    remote
-        .download(&specs, Some(options))
-        .map_err(|error| session.explain(&error))?;
-    if has(repository, &picked) {
-        return Ok(picked);
-    }
-    Err(missing(match branch {
-        Some(branch) => format!(", in the history of branch '{branch}'"),
-        None => ", in the history of its branches and tags".to_owned(),
-    }))
 }
 
 /// Fetches a ref with all its history. Call with the mirror's writer lock held.
@@ -298,8 +246,13 @@ pub(crate) fn history(
     .map_err(|error| session.explain(&error))
 }
 
+/// Whether the server cannot leave history out ("server doesn't support shallow").
+pub(crate) fn is_never_shallow(error: &git2::Error) -> bool {
+    error.message().contains("support shallow")
+}
+
 /// A depth that gives complete history.
-fn full_depth(repository: &Repository) -> i32 {
+pub(crate) fn full_depth(repository: &Repository) -> i32 {
     if repository.is_shallow() {
         UNSHALLOW
     } else {
@@ -307,7 +260,7 @@ fn full_depth(repository: &Repository) -> i32 {
     }
 }
 
-fn options(session: &Arc<Session>, depth: i32) -> FetchOptions<'static> {
+pub(crate) fn options(session: &Arc<Session>, depth: i32) -> FetchOptions<'static> {
     let mut options = FetchOptions::new();
     options
         .depth(depth)

@@ -157,7 +157,8 @@ impl Git {
     ) -> Result<Option<Commit>, GitError> {
         let picked = reference.picked_by(revision)?;
         let mirror = self.mirror(remote);
-        blocking(move || Ok(fetch::load(&mirror, picked))).await
+        let reference = reference.clone();
+        blocking(move || Ok(fetch::load(&mirror, &reference, picked))).await
     }
 
     /// Verifies signatures of a fetched commit, and of the tag by which it was found. Returns what

@@ -33,6 +33,7 @@ mod lsrefs;
 mod mirror;
 mod openpgp;
 mod pack;
+mod pinned;
 mod pktline;
 mod push;
 mod receive;

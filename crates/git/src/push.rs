@@ -237,7 +237,8 @@ impl New {
         };
         let on_base = |tip: &Commit| {
             full_id(&tip.id)
-                .is_some_and(|tip| history::parents(&repository, tip).contains(&parent.id()))
+                .and_then(|tip| history::parents(&repository, tip))
+                .is_some_and(|parents| parents.contains(&parent.id()))
         };
         if there.is_some_and(|tip| tip.tree == edited.to_string() && on_base(&tip)) {
             return Ok(None);

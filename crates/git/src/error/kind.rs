@@ -74,6 +74,7 @@ impl GitError {
             | Self::RefNotFound { .. }
             | Self::NoVersion { .. }
             | Self::CommitNotFound { .. }
+            | Self::NotOnBranch { .. }
             | Self::PathNotFound { .. } => ErrorKind::NotFound,
             Self::EmptyRepository { .. } => ErrorKind::Empty,
             Self::Dns { .. }

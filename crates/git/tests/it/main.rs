@@ -11,6 +11,7 @@ mod agent;
 mod faults;
 mod http;
 mod openpgp;
+mod pinned;
 mod proxy;
 mod push;
 mod refs;

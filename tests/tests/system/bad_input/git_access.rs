@@ -127,6 +127,46 @@ async fn a_missing_branch_is_named_with_the_one_that_is_there() {
 }
 
 #[tokio::test]
+async fn a_commit_must_be_on_the_branch_that_is_named_with_it() {
+    let scene = Scene::start("pinned").await;
+    let repository = scene.repository(SOURCE);
+    let id = |revision: String| revision.rsplit_once(':').unwrap().1.to_owned();
+    let first = id(repository.commit(&[("app.yaml", Some(&config_map("app", "1")))]));
+    repository.commit(&[("app.yaml", Some(&config_map("app", "2")))]);
+    let copy = &repository.copy;
+    let git = |arguments: &[&str]| copy.git(arguments).unwrap();
+    // As of a pull request that nobody has merged.
+    copy.write("app.yaml", &config_map("app", "3")).unwrap();
+    git(&["commit", "--quiet", "--all", "--message", "feat: mine"]);
+    git(&["push", "--quiet", "origin", "HEAD:refs/pull/1/head"]);
+    let proposed = git(&["rev-parse", "HEAD"]);
+    let url = scene.git().https_url(&repository.name);
+    let spec = |commit: &str| {
+        let reference = json!({"branch": "main", "commit": commit});
+        json!({"interval": "10m", "url": url, "ref": reference})
+    };
+    scene.apply::<GitRepository>(SOURCE, spec(&first)).await;
+    scene.kustomization("app", SOURCE, "./", json!({})).await;
+    scene.ready::<Kustomization>("app").await;
+    assert_eq!(scene.value("app").await.as_deref(), Some("1"));
+
+    scene.apply::<GitRepository>(SOURCE, spec(&proposed)).await;
+    let refused = format!("commit '{proposed}' is not on branch 'main' of {url}");
+    let words = [&refused, "may be one of a fork", "set spec.ref.commit"];
+    scene
+        .says::<GitRepository>(SOURCE, "False", "GitOperationFailed", &words)
+        .await;
+    scene.others_go_on().await;
+    assert_eq!(scene.value("app").await.as_deref(), Some("1"));
+
+    git(&["push", "--quiet", "origin", "HEAD:main"]);
+    scene.request::<GitRepository>(SOURCE).await;
+    let revision = format!("main@sha1:{proposed}");
+    scene.applied("app", &revision).await;
+    assert_eq!(scene.value("app").await.as_deref(), Some("3"));
+}
+
+#[tokio::test]
 async fn a_secret_that_comes_later_is_noticed_at_once() {
     let scene = Scene::start("secret").await;
     let repository = scene.repository(SOURCE);
