@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     flux_sync_operator::logging::init(&args);
+    // A container that was out of memory left them, maybe with decrypted files.
+    flux_build::remove_leftovers();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(THREADS)

@@ -115,11 +115,11 @@ pub enum BuildError {
     Timeout(Duration),
     /// The `kustomize` program got no more memory.
     #[error(
-        "kustomize build failed: it takes more than {} MiB of memory; split the Kustomization into \
-         smaller ones",
-        crate::memory::MAX_MIB
+        "kustomize build failed: it takes more than {0} MiB of memory; split the Kustomization into \
+         smaller ones, or raise the memory limit of the container: a build gets a quarter of it, \
+         1024 MiB at most"
     )]
-    Memory,
+    Memory(u64),
     /// A temporary file could not be written.
     #[error("cannot write the copy of the source that kustomize works on: {0}")]
     Copy(#[source] std::io::Error),

@@ -21,6 +21,7 @@ mod dialect;
 #[cfg(test)]
 mod differential;
 mod error;
+mod folder;
 #[cfg(test)]
 mod hostile;
 mod identity;
@@ -50,6 +51,7 @@ use tracing::debug;
 pub use decryption::{Decryption, is_mask};
 pub use error::BuildError;
 pub use flux_lang::envsubst::Unset;
+pub use folder::remove_leftovers;
 pub use sops::{Keys, SopsError};
 pub use substitute::{Unsubstituted, Variables};
 
@@ -122,7 +124,8 @@ impl Default for BuildOptions {
 /// the calling task; a caller with large sources moves it to a thread of its own.
 ///
 /// # Errors
-/// [`BuildError`]; the source is never changed and nothing stays behind, whatever happens.
+/// [`BuildError`]; the source is never changed and nothing stays behind, unless the process is killed:
+/// see [`remove_leftovers`].
 pub async fn build(
     files: &Files,
     path: &str,

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use crate::decryption::{Decryption, Role};
+use crate::folder::Folder;
 use crate::kustomization::{self, Kustomization, NAMES};
 use crate::native::{Entry, walk};
 use crate::references::{Inputs, inputs};
@@ -47,10 +48,8 @@ pub(crate) async fn build(
     let keep_origin = ask_for_origin(&mut root.fields);
     let needed = inputs(files, directory, &root, options.remote_bases)?;
 
-    let folder = tempfile::Builder::new()
-        .prefix("flux-build-")
-        .tempdir()
-        .map_err(BuildError::Copy)?;
+    let share = memory::next().await;
+    let folder = Folder::new(&std::env::temp_dir()).map_err(BuildError::Copy)?;
     let copies = copies(files, directory, &root, &needed, &options.decryption)?;
     let place = folder.path().to_owned();
     tokio::task::spawn_blocking(move || write(&place, copies))
@@ -58,7 +57,13 @@ pub(crate) async fn build(
         .map_err(|error| BuildError::Copy(std::io::Error::other(error)))?
         .map_err(BuildError::Copy)?;
 
-    let output = run(&program, folder.path(), directory, &needed, options, why).await?;
+    let place = Place {
+        folder: folder.path(),
+        directory,
+        mib: share.mib,
+    };
+    let output = run(&program, &place, &needed, options, why).await?;
+    drop((folder, share));
     let text = String::from_utf8(output).map_err(|_| BuildError::Kustomize {
         message: "its output is not UTF-8".to_owned(),
     })?;
@@ -163,14 +168,26 @@ fn write(folder: &Path, copies: Vec<(String, bytes::Bytes)>) -> std::io::Result<
     Ok(())
 }
 
+/// Where the program runs, and with how much memory.
+struct Place<'a> {
+    folder: &'a Path,
+    /// What it builds, from the root of the source.
+    directory: &'a str,
+    mib: u64,
+}
+
 async fn run(
     program: &Path,
-    folder: &Path,
-    directory: &str,
+    place: &Place<'_>,
     needed: &Inputs,
     options: &BuildOptions,
     why: &str,
 ) -> Result<Vec<u8>, BuildError> {
+    let &Place {
+        folder,
+        directory,
+        mib,
+    } = place;
     let source = folder.join("source");
     // What came over the network never gets the right to name files elsewhere.
     let restricted = !needed.needs_parents || needed.must_be_confined || needed.remote;
@@ -187,7 +204,7 @@ async fn run(
         .arg(source.join(directory))
         .current_dir(folder)
         .env_clear()
-        .envs(environment(folder, needed.remote))
+        .envs(environment(folder, mib, needed.remote))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -203,7 +220,7 @@ async fn run(
         },
     };
     let mut child = command.spawn().map_err(failed)?;
-    memory::bound(&child, memory::MAX_MIB);
+    memory::bound(&child, mib);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let work = async {
         let (output, complaint) = tokio::try_join!(read_output(stdout), read_complaint(stderr))?;
@@ -218,7 +235,7 @@ async fn run(
     }
     let complaint = String::from_utf8_lossy(&complaint);
     if memory::is_exhausted(&complaint) {
-        return Err(BuildError::Memory);
+        return Err(BuildError::Memory(mib));
     }
     let message = message(&complaint, &source);
     let message = if message.is_empty() {
@@ -258,13 +275,13 @@ async fn read_complaint(stream: Option<impl AsyncRead + Unpin>) -> std::io::Resu
 }
 
 /// Nothing of our own environment but what a clone of a remote base needs.
-fn environment(folder: &Path, remote: bool) -> Vec<(&'static str, OsString)> {
+fn environment(folder: &Path, mib: u64, remote: bool) -> Vec<(&'static str, OsString)> {
     let mut variables: Vec<(&str, OsString)> = vec![
         ("HOME", folder.join("home").into()),
         ("XDG_CONFIG_HOME", folder.join("home").into()),
         ("TMPDIR", folder.join("tmp").into()),
         // The program collects garbage more often before it grows beyond this.
-        ("GOMEMLIMIT", "512MiB".into()),
+        ("GOMEMLIMIT", format!("{}MiB", mib / 4 * 3).into()),
     ];
     if remote {
         const PASSED_ON: [&str; 8] = [
