@@ -213,8 +213,16 @@ async fn sleep(client: &Client, deployment: &Deployment) -> anyhow::Result<()> {
         "spec": {"replicas": 0},
     });
     let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
-    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))
-        .await
+    let patched = api
+        .patch(&name, &PatchParams::default(), &Patch::Merge(patch))
+        .await;
+    if let Err(kube::Error::Api(status)) = &patched {
+        anyhow::ensure!(
+            status.code != 403,
+            forbidden(&namespace, &name, &status.message)
+        );
+    }
+    patched
         .map_err(asked)
         .with_context(|| format!("cannot scale Deployment {namespace}/{name} to 0"))?;
     tracing::info!(deployment = %format!("{namespace}/{name}"), replicas = before, "scaled to 0");
@@ -265,6 +273,19 @@ fn held_by(lease: &Lease) -> String {
         "Lease {} (held by {})",
         lease.name_any(),
         holder.unwrap_or_default()
+    )
+}
+
+/// Why a Deployment cannot be put to sleep, and how to go on. Where the operator is split, what
+/// fetches has no such right on purpose: who may change Deployments of Flux may do everything.
+fn forbidden(namespace: &str, name: &str, answer: &str) -> String {
+    format!(
+        "cannot scale Deployment {namespace}/{name} to 0: the account of this process may not change \
+         Deployments ({answer}). Ways to go on without --take-over here:\n  \
+         `kubectl flux install --take-over`, or `bootstrap`, with your own rights: puts Flux's Deployments to \
+         sleep with the same notes, which `kubectl flux uninstall --give-back` reads\n  \
+         `kubectl -n {namespace} scale deployment {name} --replicas=0` for each of them: leaves no notes, so \
+         that --give-back passes over it, and whoever applies Flux's manifests wakes it again"
     )
 }
 
