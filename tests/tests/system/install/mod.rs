@@ -12,5 +12,6 @@ mod layouts;
 mod pods;
 mod scene;
 mod signed;
+mod split;
 mod takeover;
 mod upgrade;
