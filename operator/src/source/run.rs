@@ -105,7 +105,10 @@ impl Run<'_> {
             return Ok(None);
         };
         let same = Some(source.generation) == self.object.metadata.generation;
-        let Some(artifact) = self.status.artifact.clone().filter(|_| same) else {
+        // Another revision is in the status when the one that was fetched last could not be written.
+        let is_current =
+            |artifact: &flux_api::Artifact| same && artifact.revision == source.commit.revision;
+        let Some(artifact) = self.status.artifact.clone().filter(is_current) else {
             return Ok(None);
         };
         if !self.is_intact(&artifact).await {

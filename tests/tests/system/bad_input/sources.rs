@@ -143,6 +143,25 @@ async fn an_artifact_is_what_its_digest_says() {
 }
 
 #[tokio::test]
+async fn a_status_that_stayed_behind_catches_up() {
+    let (scene, repository, before) = working("behind").await;
+    repository.commit(&[("app.yaml", Some(&config_map(APP, "2")))]);
+    scene.reconcile::<GitRepository>(APP).await;
+    let newest = scene.object().await["status"]["artifact"].clone();
+    assert_ne!(newest["revision"], before["status"]["artifact"]["revision"]);
+
+    // As it is when the status could not be written after a fetch.
+    let old = before["status"]["artifact"].clone();
+    scene.patch_status(json!({"artifact": old})).await;
+    scene.reconcile::<GitRepository>(APP).await;
+    let after = scene.object().await["status"]["artifact"].clone();
+    for field in ["revision", "digest", "path"] {
+        assert_eq!(after[field], newest[field], "{field}");
+    }
+    scene.others_go_on().await;
+}
+
+#[tokio::test]
 async fn without_a_ref_it_is_said_which_branch_is_followed() {
     let scene = Scene::start("no-ref").await;
     let repository = scene.repository(APP);
