@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::driver::Pass;
 use crate::events::Event;
 use crate::key::Key;
-use crate::source::Source;
+use crate::source::{Source, SourceError};
 use crate::words::api_error;
 
 /// After a new commit, the time in which Kustomizations that it does not touch stand back, and how
@@ -147,6 +147,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn source_key(&self) -> Key {
+        let reference = &self.object.spec.source_ref;
+        let namespace = reference.namespace.as_deref();
+        Key::new(namespace.unwrap_or(&self.key.namespace), &reference.name)
+    }
+
     fn source(&self) -> Result<Arc<Source>, Verdict> {
         let reference = &self.object.spec.source_ref;
         if reference.kind.as_str() != "GitRepository" {
@@ -158,11 +164,9 @@ impl<'a> Run<'a> {
                 ),
             });
         }
-        let namespace = reference
-            .namespace
-            .as_deref()
-            .unwrap_or(&self.key.namespace);
-        if self.context.args.no_cross_namespace_refs && namespace != self.key.namespace {
+        let key = self.source_key();
+        let namespace = &key.namespace;
+        if self.context.args.no_cross_namespace_refs && *namespace != self.key.namespace {
             return Err(Verdict::Stalled {
                 reason: reason::ACCESS_DENIED,
                 message: format!(
@@ -171,7 +175,6 @@ impl<'a> Run<'a> {
                 ),
             });
         }
-        let key = Key::new(namespace, &reference.name);
         if let Some(source) = self.context.source(&key) {
             return Ok(source);
         }
@@ -206,12 +209,24 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// The failure to read the source's files.
+    fn unreadable(&self, error: &SourceError) -> Verdict {
+        let ready = conditions::get(&self.status.conditions, names::READY);
+        let again = ready.is_some_and(|ready| ready.reason == reason::ARTIFACT_FAILED);
+        // Once only: a disk that loses what is fetched is not to be fetched to without a pause.
+        if error.is_of_mirror() && !again {
+            let source = self.source_key();
+            self.context.triggers.git_repositories.wake(&source);
+        }
+        self.failed(reason::ARTIFACT_FAILED, error.to_string())
+    }
+
     /// The objects, and what was read to build them.
     async fn build(&self, source: &Source) -> Result<(Vec<Object>, Option<Inputs>), Verdict> {
         let spec = &self.object.spec;
         let (files, inputs) = inputs::read(source, spec, self.generation(), self.context)
             .await
-            .map_err(|error| self.failed(reason::ARTIFACT_FAILED, error.to_string()))?;
+            .map_err(|error| self.unreadable(&error))?;
         // Read with the operator's own rights; a change of one wakes the Kustomization.
         let (namespace, client) = (&self.key.namespace, &self.context.client);
         let variables = variables::substitute_from(spec, namespace, client)

@@ -148,6 +148,11 @@ impl Source {
 }
 
 impl SourceError {
+    /// Whether the mirror is damaged or lost: the GitRepository must fetch it again.
+    pub fn is_of_mirror(&self) -> bool {
+        matches!(self, Self::Git(GitError::Damaged { .. }))
+    }
+
     /// Whether there is no such path, which a build says better.
     pub fn is_missing_path(&self) -> bool {
         matches!(

@@ -65,14 +65,10 @@ impl Run<'_> {
         let mirrored = mirrored(self.object, remote, commit, self.context).await?;
         self.store(&mirrored).await?;
         let source = Arc::new(Source::of_commit(mirrored));
-        let before = self.context.sources.set(&self.key, source.clone());
-        let known = |source: &Source| {
-            let mirrored = source.mirrored()?;
-            Some((mirrored.commit.id.clone(), mirrored.generation))
-        };
-        if before.and_then(|before| known(&before)) != known(&source) {
-            wake_readers(&self.key, self.context);
-        }
+        self.context.sources.set(&self.key, source.clone());
+        // Also when it is the same commit: some may not have been able to read it. The others see
+        // that nothing is new.
+        wake_readers(&self.key, self.context);
         if let Some(mirrored) = source.mirrored() {
             self.mention_recovery(&mirrored.commit);
         }
@@ -111,7 +107,7 @@ impl Run<'_> {
         let Some(artifact) = self.status.artifact.clone().filter(is_current) else {
             return Ok(None);
         };
-        if !self.is_intact(&artifact).await {
+        if !self.is_intact(&artifact).await || !self.is_mirrored(source, reference).await {
             return Ok(None);
         }
         artifact::tidy(&self.key, &artifact, self.context).await;
@@ -125,6 +121,16 @@ impl Run<'_> {
         };
         let same = id == source.commit.id && revision == source.commit.revision;
         Ok(same.then(|| source.commit.clone()))
+    }
+
+    /// Whether the mirror has the commit, and nobody found anything missing in it.
+    async fn is_mirrored(&self, source: &Mirrored, reference: &Reference) -> bool {
+        let (git, revision) = (&self.context.git, &source.commit.revision);
+        // An error says that the commit cannot be looked up by this reference, not that it is lost.
+        !matches!(
+            git.load(&source.remote, reference, revision).await,
+            Ok(None)
+        )
     }
 
     /// Makes the artifact of a commit that a former process fetched available before the remote

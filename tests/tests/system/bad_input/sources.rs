@@ -1,5 +1,7 @@
 //! What a GitRepository says of failures that are over, and of artifacts that are not what they were.
 
+use std::path::PathBuf;
+
 use flux_api::GitRepository;
 use flux_tests::sandbox::wait;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
@@ -37,6 +39,23 @@ impl Scene {
             .patch_status(APP, &PatchParams::default(), &patch)
             .await
             .unwrap();
+    }
+
+    /// The mirror in which a ref is at this commit.
+    fn mirror_of(&self, commit: &str) -> PathBuf {
+        let mirrors = self.artifacts().with_file_name("mirrors");
+        let mut mirrors = std::fs::read_dir(mirrors).unwrap();
+        let found = mirrors.find_map(|mirror| {
+            let mirror = mirror.unwrap().path();
+            let refs = std::fs::read_dir(mirror.join("refs/mirror")).ok()?;
+            let is = |entry: std::io::Result<std::fs::DirEntry>| {
+                let id = std::fs::read_to_string(entry.ok()?.path()).ok()?;
+                (id.trim() == commit).then_some(())
+            };
+            refs.into_iter().find_map(is)?;
+            Some(mirror)
+        });
+        found.unwrap()
     }
 
     /// Waits for an event of the source with this type, reason and beginning.
@@ -158,6 +177,29 @@ async fn a_status_that_stayed_behind_catches_up() {
     for field in ["revision", "digest", "path"] {
         assert_eq!(after[field], newest[field], "{field}");
     }
+    scene.others_go_on().await;
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_lost_is_fetched_again_for_those_who_read_it() {
+    let scene = Scene::start("mirror").await;
+    let repository = scene.repository(APP);
+    let revision = repository.commit(&[
+        ("one/app.yaml", Some(&config_map("one", "1"))),
+        ("two/app.yaml", Some(&config_map("two", "1"))),
+    ]);
+    scene.source(APP, &repository).await;
+    scene.kustomization(APP, APP, "./one", json!({})).await;
+    scene.applied(APP, &revision).await;
+
+    let (_, id) = revision.rsplit_once(':').unwrap();
+    let mirror = scene.mirror_of(id);
+    std::fs::remove_dir_all(&mirror).unwrap();
+    // Long before anything is due, and without another commit.
+    scene.kustomization(APP, APP, "./two", json!({})).await;
+    scene.applied(APP, &revision).await;
+    assert_eq!(scene.value("two").await.as_deref(), Some("1"));
+    assert!(mirror.is_dir());
     scene.others_go_on().await;
 }
 
