@@ -32,6 +32,7 @@ pub async fn run(context: Arc<Context>, mut drifts: UnboundedReceiver<Drift>) {
         let key = Key::new(owner.namespace, owner.name);
         if limit.permits(id, Instant::now()) {
             tracing::info!(object = name, kustomization = %key, "changed by somebody else");
+            context.health.disturb(&key);
             context.triggers.kustomizations.wake(&key);
         } else {
             tracing::warn!(

@@ -2,8 +2,10 @@
 //!
 //! The wait is a task of its own; the run that started it ends. When the wait is over it wakes the
 //! object, and that run only concludes. A new revision, a changed spec or a request ends the wait
-//! and starts over.
+//! and starts over; so does whatever else changes what is to be applied. A correction of what
+//! others changed is applied, too, but within the time of the wait that it interrupts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ use crate::conclusion::Verdict;
 use crate::context::Shared;
 use crate::events::Event;
 use crate::key::Key;
+use crate::source::Source;
 
 /// A wait that ends sooner than this is awaited by the run itself: most objects are healthy when
 /// they are applied, and a flicker of Unknown would be noise.
@@ -27,18 +30,26 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 /// How a wait ended.
 type Ended = Result<Duration, String>;
 
-/// What a wait is for: revision, generation and handled request.
+/// What a wait is for: everything that decides what is applied, and the handled request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Purpose {
     revision: String,
+    /// Of the source's files; ignore rules change it, too.
+    content: String,
     generation: i64,
+    /// How often ConfigMaps and Secrets that are referred to had changed.
+    references: u64,
     request: Option<String>,
 }
 
 struct Wait {
     purpose: Purpose,
+    /// Its time counts from here.
+    since: Instant,
     /// Whether all was well when it began.
     was_healthy: bool,
+    /// Somebody changed what was applied.
+    disturbed: AtomicBool,
     ended: Mutex<Option<Ended>>,
     task: tokio::task::AbortHandle,
 }
@@ -54,25 +65,59 @@ impl HealthWaits {
             wait.task.abort();
         }
     }
+
+    /// Has the next run apply what somebody changed, instead of waiting on.
+    pub fn disturb(&self, key: &Key) {
+        if let Some(wait) = self.0.get(key) {
+            wait.disturbed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a wait that was to go on after a correction, which failed.
+    pub(super) fn give_up(&self, key: &Key) {
+        if self.0.get(key).is_some_and(|wait| wait.is_disturbed()) {
+            self.abort(key);
+        }
+    }
+
+    /// Since when there is a wait for this.
+    fn since(&self, key: &Key, purpose: &Purpose) -> Option<Instant> {
+        let wait = self.0.get(key)?;
+        (wait.purpose == *purpose).then_some(wait.since)
+    }
+}
+
+impl Wait {
+    fn is_disturbed(&self) -> bool {
+        self.disturbed.load(Ordering::Relaxed)
+    }
 }
 
 impl Run<'_> {
-    fn purpose(&self, revision: &str) -> Purpose {
+    fn purpose(&self, source: &Source) -> Purpose {
         Purpose {
-            revision: revision.to_owned(),
+            revision: source.revision().to_owned(),
+            content: source.content().to_owned(),
             generation: self.generation(),
+            references: self.references,
             request: self.object.annotations().get(names::REQUESTED_AT).cloned(),
         }
     }
 
-    /// The verdict of a wait for this very revision, if there is one: still waiting, or how it
+    /// The verdict of a wait for this very state, if there is one: still waiting, or how it
     /// ended. Any other wait is ended.
-    pub(super) fn awaited_health(&mut self, revision: &str) -> Option<Result<Verdict, Verdict>> {
+    pub(super) fn awaited_health(&mut self, source: &Source) -> Option<Result<Verdict, Verdict>> {
         let wait = self.context.health.0.get(&self.key)?;
-        if wait.purpose != self.purpose(revision) {
+        if wait.purpose != self.purpose(source) {
             self.context.health.abort(&self.key);
             return None;
         }
+        if wait.is_disturbed() {
+            // It stays known, for its time goes on.
+            wait.task.abort();
+            return None;
+        }
+        let revision = source.revision();
         let ended = wait
             .ended
             .lock()
@@ -91,7 +136,8 @@ impl Run<'_> {
     }
 
     /// Starts a wait where the spec asks for one.
-    pub(super) async fn check_health(&mut self, revision: &str) -> Result<Verdict, Verdict> {
+    pub(super) async fn check_health(&mut self, source: &Source) -> Result<Verdict, Verdict> {
+        let revision = source.revision();
         let mut targets = self.health_targets();
         let expressions = self.health_expressions()?;
         for target in &mut targets {
@@ -102,18 +148,20 @@ impl Run<'_> {
             return Ok(self.applied(revision));
         }
         let (context, key, limit) = (self.context.clone(), self.key.clone(), timeout(self.object));
-        let purpose = self.purpose(revision);
-        let started = Instant::now();
+        let purpose = self.purpose(source);
+        let since = self.context.health.since(&self.key, &purpose);
+        let since = since.unwrap_or_else(Instant::now);
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let applier = self.applier().await?;
         let fails_early = self.context.args.fails_early();
         let task = tokio::spawn(async move {
-            let ended = applier.wait(targets, limit, fails_early).await;
-            let ended = ended.map(|()| started.elapsed()).map_err(|error| {
+            let left = limit.saturating_sub(since.elapsed());
+            let ended = applier.wait(targets, left, fails_early).await;
+            let ended = ended.map(|()| since.elapsed()).map_err(|error| {
                 // Whole seconds: what fails the same way again says the same again.
                 let after = match error {
                     WaitError::Timeout(_) => limit,
-                    WaitError::Failed(_) => Duration::from_secs(started.elapsed().as_secs()),
+                    WaitError::Failed(_) => Duration::from_secs(since.elapsed().as_secs()),
                 };
                 format!("health check failed after {}: {error}", go_string(after))
             });
@@ -131,7 +179,9 @@ impl Run<'_> {
         let was_healthy = conditions::is_true(&self.status.conditions, names::HEALTHY);
         let wait = Wait {
             purpose,
+            since,
             was_healthy,
+            disturbed: AtomicBool::new(false),
             ended: Mutex::new(None),
             task: task.abort_handle(),
         };

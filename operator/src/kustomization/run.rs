@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
         unsupported::check(&self.object.spec)?;
         let source = self.source()?;
         let revision = source.revision().to_owned();
-        if let Some(verdict) = self.awaited_health(&revision) {
+        if let Some(verdict) = self.awaited_health(&source) {
             return verdict;
         }
         self.revision = Some(revision.clone());
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
             self.remember(&source, inputs, full);
         }
         self.note_shared();
-        self.check_health(&revision).await
+        self.check_health(&source).await
     }
 
     /// How long one that has nothing to do but to show a new revision leaves the API server to
@@ -436,6 +436,9 @@ impl<'a> Run<'a> {
             }
         }
         self.tell_failure(&verdict);
+        if matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. }) {
+            self.context.health.give_up(&self.key);
+        }
         // The history is one of builds: a run that ended before its build leaves it as it is.
         if let (Some(digest), Some(revision)) = (&self.digest, &self.revision)
             && !matches!(verdict, Verdict::Progressing { .. })

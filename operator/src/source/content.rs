@@ -108,6 +108,14 @@ impl Source {
         }
     }
 
+    /// Digest over all that counts of it: as long as it stays the same, so do the files.
+    pub fn content(&self) -> &str {
+        match &self.content {
+            Content::Mirrored(mirrored) => &mirrored.content,
+            Content::Artifact(download) => download.digest(),
+        }
+    }
+
     /// All files after ignore rules, or those at or below a path.
     ///
     /// # Errors

@@ -100,6 +100,10 @@ impl Download {
         }
     }
 
+    pub(super) fn digest(&self) -> &str {
+        &self.artifact.digest
+    }
+
     pub(super) fn is_of(&self, artifact: &Artifact) -> bool {
         let Artifact {
             digest,

@@ -236,3 +236,56 @@ async fn what_is_left_alone_is_not_waited_for() {
     scene.request::<GitRepository>(APPS).await;
     scene.applied(APPS, &revision).await;
 }
+
+#[tokio::test]
+async fn what_changes_during_a_wait_is_applied_at_once() {
+    let scene = Scene::start("unwell").await;
+    let repository = scene.repository(APPS);
+    repository.commit(&[
+        ("app.yaml", Some(&config_map("app", "${value}"))),
+        ("left.yaml", Some(&config_map("left", "1"))),
+    ]);
+    let variables = async |value: &str| {
+        let data = json!({"data": {"value": value}});
+        scene.fields::<ConfigMap>("variables", data).await;
+    };
+    variables("one").await;
+    scene.source(APPS, &repository).await;
+    let never = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "never"});
+    let fields = json!({
+        "timeout": "10m",
+        "healthChecks": [never],
+        "postBuild": {"substituteFrom": [{"kind": "ConfigMap", "name": "variables"}]}});
+    scene.kustomization(APPS, APPS, "./", fields).await;
+    let waits = async || {
+        let words = ["health checks"];
+        scene
+            .says::<Kustomization>(APPS, "Unknown", "Progressing", &words)
+            .await;
+    };
+    let becomes = async |value: &str| {
+        scene
+            .until::<ConfigMap, _>("app", "has the value", |object| {
+                let found = &object["data"]["value"];
+                (*found == value)
+                    .then_some(())
+                    .ok_or_else(|| found.to_string())
+            })
+            .await;
+        waits().await;
+    };
+    waits().await;
+    becomes("one").await;
+    variables("two").await;
+    becomes("two").await;
+    scene
+        .patch::<ConfigMap>("app", json!({"data": {"value": "foreign"}}))
+        .await;
+    becomes("two").await;
+    scene
+        .patch::<GitRepository>(APPS, json!({"spec": {"ignore": "left.yaml"}}))
+        .await;
+    scene.gone::<ConfigMap>("left").await;
+    waits().await;
+    scene.others_go_on().await;
+}
