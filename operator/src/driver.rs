@@ -158,26 +158,12 @@ async fn reconcile<K: Controlled>(
         object.rest(&context).await;
         return Ok(None);
     }
-    let pass = {
-        let mut work = pin!(object.reconcile(&context));
-        match tokio::time::timeout(SHOW_PROGRESS_AFTER, &mut work).await {
-            Ok(pass) => pass,
-            // Without holding up the run: what it waits for may be what this waits for.
-            Err(_) => {
-                worker.give_way();
-                let (shown, pass) =
-                    futures::join!(show_progress(&*object, &api, &context), &mut work);
-                shown?;
-                pass
-            }
-        }
-    };
     let Pass {
         mut status,
         verdict,
         events,
         interval,
-    } = pass;
+    } = with_progress(&*object, &api, &context, &mut worker).await;
     if verdict == Verdict::Unchanged {
         return Ok(next_run::<K>(&key, &verdict, interval, &context));
     }
@@ -192,19 +178,50 @@ async fn reconcile<K: Controlled>(
         written::conclude(&*stored, status, patch, &context).await?;
     }
     object.concluded(&verdict, &context);
+    tell(&*object, &verdict, events, interval, &context);
+    let ok = !matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. });
+    let took = started.elapsed();
+    context.metrics.reconciled(&labels, took);
+    worker.reconciled(took, ok);
+    log::<K>(&key, &verdict, took);
+    Ok(next_run::<K>(&key, &verdict, interval, &context))
+}
+
+/// One run; one that takes long says so in the status, and leaves its worker to others.
+async fn with_progress<K: Controlled>(
+    object: &K,
+    api: &Api<K>,
+    context: &Arc<Context>,
+    worker: &mut Worker,
+) -> Pass<K::Status> {
+    let mut work = pin!(object.reconcile(context));
+    if let Ok(pass) = tokio::time::timeout(SHOW_PROGRESS_AFTER, &mut work).await {
+        return pass;
+    }
+    worker.give_way();
+    // Without holding up the run: what it waits for may be what this waits for.
+    let (shown, pass) = futures::join!(show_progress(object, api, context), &mut work);
+    if let Err(error) = shown {
+        let name = object.name_any();
+        tracing::warn!(kind = K::KIND, name, %error, "cannot show the progress");
+    }
+    pass
+}
+
+/// Reports what a run did or found.
+fn tell<K: Controlled>(
+    object: &K,
+    verdict: &Verdict,
+    mut events: Vec<Event>,
+    interval: Duration,
+    context: &Context,
+) {
+    let (recorder, controller) = (&context.recorder, K::CONTROLLER.as_str());
     let (reason, message) = verdict.words();
     if verdict.is_ready() && events.is_empty() {
-        let controller = K::CONTROLLER.as_str();
-        context
-            .recorder
-            .checked(&*object, controller, reason, interval);
+        recorder.checked(object, controller, reason, interval);
     }
-    for event in events {
-        context
-            .recorder
-            .record(&*object, K::CONTROLLER.as_str(), event);
-    }
-    let event = match verdict {
+    let failure = match verdict {
         _ if K::TELLS_FAILURES => None,
         // Waiting for something else is no failure of this object.
         Verdict::Failed {
@@ -214,20 +231,10 @@ async fn reconcile<K: Controlled>(
         Verdict::Failed { .. } | Verdict::Stalled { .. } => Some(Event::warning(reason, message)),
         Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => None,
     };
-    if let Some(event) = event {
-        context
-            .recorder
-            .record(&*object, K::CONTROLLER.as_str(), event);
+    events.extend(failure);
+    for event in events {
+        recorder.record(object, controller, event);
     }
-    if K::KIND == "Kustomization" {
-        context.metrics.verified(&key, verdict.is_ready());
-    }
-    let ok = !matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. });
-    let took = started.elapsed();
-    context.metrics.reconciled(&labels, took);
-    worker.reconciled(took, ok);
-    log::<K>(&key, &verdict, took);
-    Ok(next_run::<K>(&key, &verdict, interval, &context))
 }
 
 fn log<K: Controlled>(key: &Key, verdict: &Verdict, took: Duration) {
@@ -259,6 +266,15 @@ fn log<K: Controlled>(key: &Key, verdict: &Verdict, took: Duration) {
     }
 }
 
+/// When a failed run is repeated: backing off must not mean looking less often than a healthy object
+/// would, if that looks at times at all.
+fn again_after(backoff: Duration, interval: Duration) -> Duration {
+    match interval.is_zero() {
+        true => backoff,
+        false => backoff.min(interval.max(Duration::from_secs(1))),
+    }
+}
+
 fn next_run<K: Controlled>(
     key: &Key,
     verdict: &Verdict,
@@ -270,9 +286,8 @@ fn next_run<K: Controlled>(
             retry: Retry::Backoff,
             ..
         } => {
-            // Backing off must not mean looking less often than a healthy object would.
             let wait = context.backoff.failed(K::KIND, key);
-            return Some(wait.min(interval.max(Duration::from_secs(1))));
+            return Some(again_after(wait, interval));
         }
         Verdict::Failed {
             retry: Retry::After(wait) | Retry::OnChange(wait),
@@ -394,4 +409,20 @@ async fn show_progress<K: Controlled>(
         write_status(api, &object.name_any(), patch, context).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_the_interval() {
+        for (backoff, interval, expected) in [(30, 600, 30), (900, 600, 600), (900, 0, 900)] {
+            let [backoff, interval, expected] =
+                [backoff, interval, expected].map(Duration::from_secs);
+            assert_eq!(again_after(backoff, interval), expected);
+        }
+        let (backoff, interval) = (Duration::from_secs(30), Duration::from_millis(1));
+        assert_eq!(again_after(backoff, interval), Duration::from_secs(1));
+    }
 }

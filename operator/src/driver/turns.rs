@@ -20,6 +20,7 @@ use crate::http::Phases;
 use crate::key::Key;
 use crate::triggers::Wakeups;
 use crate::watch;
+use crate::words::chain;
 use crate::workers::Workers;
 
 /// Runs the controller of a kind until `stop`.
@@ -101,6 +102,13 @@ pub async fn run<K: Controlled>(
                 Ok(_) => {}
                 Err(controller::Error::ObjectNotFound(object)) => {
                     workers.gone(&key_of(&object));
+                }
+                Err(controller::Error::QueueError(error)) => {
+                    tracing::warn!(
+                        kind = K::KIND,
+                        error = chain(&error),
+                        "cannot watch the objects"
+                    );
                 }
                 Err(error) => tracing::warn!(kind = K::KIND, %error, "reconcile failed"),
             }

@@ -102,7 +102,8 @@ impl Controlled for Kustomization {
         run.finish(verdict)
     }
 
-    fn concluded(&self, _: &Verdict, context: &Context) {
+    fn concluded(&self, verdict: &Verdict, context: &Context) {
+        context.metrics.verified(&Key::of(self), verdict.is_ready());
         let Some(stored) = context
             .stores
             .kustomizations
