@@ -11,7 +11,6 @@ use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
 use flux_git::{GitError, Pushed, Reference};
 use flux_image::update::Scope;
-use kube::ResourceExt;
 
 use crate::conclusion::Verdict;
 use crate::context::Context;
@@ -20,7 +19,7 @@ use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
 use crate::source;
-use crate::status::common_fields;
+use crate::status::{Status as _, common_fields};
 
 pub mod markers;
 pub mod plan;
@@ -101,8 +100,7 @@ impl Run<'_> {
         let started = Instant::now();
         let plan = plan::Plan::of(self.object, self.context).await?;
         let policies = policies::of(self.object, self.context).await?;
-        let handled = self.object.annotations().get(names::REQUESTED_AT);
-        let asked = handled.is_some() && handled != self.status.last_handled_reconcile_at.as_ref();
+        let asked = self.status.is_asked(self.object);
         let key = Key::of(self.object);
         let judge = |policies: &policies::Policies| {
             Arc::new(Judged {

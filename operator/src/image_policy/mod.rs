@@ -21,7 +21,7 @@ use crate::events::Event;
 use crate::image_repository::scans::{Panicked, on_a_thread};
 use crate::image_repository::{login, subject};
 use crate::key::Key;
-use crate::status::common_fields;
+use crate::status::{Status as _, common_fields};
 
 /// Time for asking for a digest.
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -169,9 +169,7 @@ impl Run<'_> {
         let list = repository.status.as_ref().map(|s| s.conditions.as_slice());
         let failed = conditions::get(list.unwrap_or_default(), names::READY)
             .filter(|ready| ready.status == "False");
-        let requested = self.object.annotations().get(names::REQUESTED_AT);
-        let asked =
-            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
+        let asked = self.status.is_asked(self.object);
         match failed {
             Some(ready) if asked || self.status.latest_ref.is_none() => self.waiting(format!(
                 "ImageRepository/{key} has no tags: {}",

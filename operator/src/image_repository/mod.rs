@@ -18,7 +18,7 @@ use crate::events::Event;
 use crate::image_policy;
 use crate::key::Key;
 use crate::references::Referent;
-use crate::status::common_fields;
+use crate::status::{Status as _, common_fields};
 
 pub mod login;
 pub mod scans;
@@ -178,9 +178,7 @@ impl Run<'_> {
         if let Some(asked) = self.context.asked.get(&self.key) {
             return asked.max(due);
         }
-        let requested = self.object.annotations().get(names::REQUESTED_AT);
-        let is_new =
-            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
+        let is_new = self.status.is_asked(self.object);
         let changed = self.status.observed_generation != self.object.metadata.generation;
         // Asked before this process began.
         if is_new || changed { now } else { due }

@@ -10,7 +10,6 @@ use flux_apply::applier::Action;
 use flux_apply::ignore::Rules;
 use flux_apply::{Options, Owner, object, variables};
 use flux_build::{BuildOptions, Object, Variables};
-use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
 use super::inputs::{self, Inputs};
@@ -26,6 +25,7 @@ use crate::driver::Pass;
 use crate::events::Event;
 use crate::key::Key;
 use crate::source::{Source, SourceError};
+use crate::status::Status as _;
 use crate::words::api_error;
 
 /// After a new commit, the time in which Kustomizations that it does not touch stand back, and how
@@ -109,7 +109,9 @@ impl<'a> Run<'a> {
             .min(GIVE_WAY_MOST)
             .checked_sub(source.age())?;
         let shown = self.status.last_applied_revision.as_deref() == Some(source.revision());
-        let wanted = shown || self.asked() || dependencies::is_awaited(&self.key, self.context);
+        let wanted = shown
+            || self.status.is_asked(self.object)
+            || dependencies::is_awaited(&self.key, self.context);
         (!wanted).then_some(wait)
     }
 
@@ -190,7 +192,7 @@ impl<'a> Run<'a> {
         let failed = conditions::get(list.unwrap_or_default(), names::READY)
             .filter(|ready| ready.status == "False");
         // What was applied stays applied, unless somebody wants to hear why nothing happens.
-        let silent = failed.is_none() || (!self.asked() && self.is_observed());
+        let silent = failed.is_none() || (!self.status.is_asked(self.object) && self.is_observed());
         if silent && conditions::is_true(&self.status.conditions, names::READY) {
             return Err(Verdict::Unchanged);
         }
@@ -403,12 +405,6 @@ impl<'a> Run<'a> {
         self.object.metadata.generation.unwrap_or_default()
     }
 
-    /// Whether somebody asks for a run that was not made yet.
-    fn asked(&self) -> bool {
-        let requested = self.object.annotations().get(names::REQUESTED_AT);
-        requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref()
-    }
-
     /// Whether the last run was over the spec as it is now.
     fn is_observed(&self) -> bool {
         self.status.observed_generation == self.object.metadata.generation
@@ -418,7 +414,7 @@ impl<'a> Run<'a> {
     pub(super) fn finish(mut self, verdict: Verdict) -> Pass<KustomizationStatus> {
         let interval = self.object.spec.interval.as_std();
         let was_ready = conditions::is_true(&self.status.conditions, names::READY);
-        let asked = self.asked();
+        let asked = self.status.is_asked(self.object);
         if verdict.is_ready() {
             self.status.last_applied_revision = self.revision.clone();
             if self.changed || !was_ready || asked {

@@ -7,7 +7,6 @@ use flux_api::names::{self, reason};
 use flux_api::{GitRepository, GitRepositoryStatus, conditions};
 use flux_git::{Commit, Filter, Reference, Remote};
 use flux_lang::gitignore::IgnoreList;
-use kube::ResourceExt;
 
 use super::artifact::State;
 use super::verify::Check;
@@ -16,6 +15,7 @@ use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
 use crate::events::Event;
 use crate::key::Key;
+use crate::status::Status as _;
 
 /// How long a push is news. A run that comes later was held up, and others may have pushed since.
 const MOMENT: Duration = Duration::from_secs(5);
@@ -79,10 +79,7 @@ impl Run<'_> {
     /// made: the server need not be asked what it was told a moment ago.
     async fn pushed(&self, remote: &Remote, reference: &Reference) -> Option<Commit> {
         let since = self.context.pushed.remove(&self.key)?;
-        let requested = self.object.annotations().get(names::REQUESTED_AT);
-        let asked =
-            requested.is_some() && requested != self.status.last_handled_reconcile_at.as_ref();
-        if asked || since.elapsed() > MOMENT {
+        if self.status.is_asked(self.object) || since.elapsed() > MOMENT {
             return None;
         }
         self.context.git.known(remote, reference, since).await
