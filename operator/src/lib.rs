@@ -70,6 +70,10 @@ use triggers::{Trigger, Wakeups};
 /// after 60 s, and the Leases are to be given back before.
 const GRACE: Duration = Duration::from_secs(50);
 
+/// How long events of the last runs may take to be published before the process ends, within what is
+/// left to it then.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Between two attempts to begin while the API server is away.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -112,6 +116,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let work = work(&context, ends, &phases, &stop).shared();
     let Some(election) = election else {
         tokio::join!(work, begin(&context, &phases, &stop));
+        context.recorder.flush(FAREWELL).await;
         tracing::info!("stopped");
         return Ok(());
     };
@@ -149,7 +154,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             anyhow::bail!("lost the Lease to another process or to time; ending at once, so that two never work on the same objects");
         }
     }
-    leadership.release().await;
+    // Others need not wait for what is told of our work.
+    tokio::join!(leadership.release(), context.recorder.flush(FAREWELL));
     tracing::info!("stopped");
     Ok(())
 }

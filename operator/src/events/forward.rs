@@ -13,6 +13,7 @@ use reqwest::{Client, StatusCode};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::pending::{One, Pending};
 use super::{Event, QUEUE, Type};
 
 /// Annotations of an object by which people add to the events about it.
@@ -72,25 +73,28 @@ impl Message {
 
 /// Where events go, besides the API server.
 #[derive(Clone)]
-pub(super) struct Forward(mpsc::Sender<Message>);
+pub(super) struct Forward {
+    queue: mpsc::Sender<(Message, One)>,
+    pending: Pending,
+}
 
 impl Forward {
     /// Starts to deliver to an address.
-    pub(super) fn start(url: String) -> Self {
+    pub(super) fn start(url: String, pending: Pending) -> Self {
         let (queue, messages) = mpsc::channel(QUEUE);
         tokio::spawn(deliver(url, messages));
-        Self(queue)
+        Self { queue, pending }
     }
 
     /// Queues an event.
     pub(super) fn send(&self, message: Message) {
-        if let Err(error) = self.0.try_send(message) {
+        if let Err(error) = self.queue.try_send((message, self.pending.one())) {
             tracing::warn!(%error, "event for --events-addr dropped");
         }
     }
 }
 
-async fn deliver(url: String, mut messages: mpsc::Receiver<Message>) {
+async fn deliver(url: String, mut messages: mpsc::Receiver<(Message, One)>) {
     let client = match Client::builder().timeout(TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => {
@@ -98,7 +102,7 @@ async fn deliver(url: String, mut messages: mpsc::Receiver<Message>) {
             return;
         }
     };
-    while let Some(message) = messages.recv().await {
+    while let Some((message, _pending)) = messages.recv().await {
         if let Err(error) = post(&client, &url, &message).await {
             let reason = &message.reason;
             tracing::warn!(error, reason, "event not delivered to --events-addr");

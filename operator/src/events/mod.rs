@@ -1,7 +1,8 @@
 //! Events on objects, as `kubectl get events` and `kubectl flux events` show them.
 //!
 //! Repetitions count up the event that is there instead of adding one. Publishing never holds a
-//! reconcile back: a full queue drops events, a lost event is no lost state.
+//! reconcile back: a full queue drops events, a lost event is no lost state. What is queued when the
+//! process ends is published before ([`Recorder::flush`]).
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,10 @@ use tokio::sync::mpsc;
 use crate::words::api_error;
 
 mod forward;
+mod pending;
 
 use forward::{Forward, Message};
+use pending::{One, Pending};
 
 /// What is kept of published events to count repetitions: a few hundred objects' worth.
 const REMEMBERED: usize = 1024;
@@ -97,6 +100,7 @@ struct Job {
     object: ObjectReference,
     controller: &'static str,
     event: Event,
+    _pending: One,
 }
 
 /// Publishes events in the background.
@@ -105,6 +109,7 @@ pub struct Recorder {
     queue: mpsc::Sender<Job>,
     forward: Option<Forward>,
     checks: Arc<Mutex<Checks>>,
+    pending: Pending,
 }
 
 impl Recorder {
@@ -112,12 +117,24 @@ impl Recorder {
     /// notification-controller.
     pub fn start(client: Client, address: Option<&str>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let pending = Pending::default();
         tokio::spawn(write(client, jobs));
         let address = address.filter(|address| !address.is_empty());
         Self {
             queue,
-            forward: address.map(|address| Forward::start(address.to_owned())),
+            forward: address.map(|address| Forward::start(address.to_owned(), pending.clone())),
             checks: Arc::default(),
+            pending,
+        }
+    }
+
+    /// Waits until what was recorded is delivered, but not longer than `limit`: for the end of the
+    /// process.
+    pub async fn flush(&self, limit: Duration) {
+        let lost = self.pending.none(limit).await;
+        if lost > 0 {
+            let within = go_string(limit);
+            tracing::warn!(lost, "events could not be published within {within}");
         }
     }
 
@@ -174,6 +191,7 @@ impl Recorder {
             object: object.object_ref(&()),
             controller,
             event,
+            _pending: self.pending.one(),
         };
         if let Err(error) = self.queue.try_send(job) {
             tracing::warn!(%error, "event dropped");
@@ -340,7 +358,42 @@ fn clamp(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::body::Body;
+    use kube::client::Body as Sent;
+    use tokio::sync::Semaphore;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_end_waits_for_what_was_recorded_but_not_for_ever() {
+        const LONG: Duration = Duration::from_secs(60);
+        let (created, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let service = tower::service_fn({
+            let (created, gate) = (created.clone(), gate.clone());
+            move |_: http::Request<Sent>| {
+                let (created, gate) = (created.clone(), gate.clone());
+                async move {
+                    gate.acquire().await?.forget();
+                    created.fetch_add(1, Ordering::Relaxed);
+                    let event = json!({"metadata": {"name": "app.1"}});
+                    Ok::<_, tower::BoxError>(http::Response::new(Body::from(event.to_string())))
+                }
+            }
+        });
+        let recorder = Recorder::start(Client::new(service, "default"), None);
+        for reason in ["First", "Second", "Third"] {
+            recorder.record(&CoreEvent::default(), "test", Event::normal(reason, "done"));
+        }
+        gate.add_permits(1);
+        recorder.flush(Duration::from_millis(50)).await;
+        assert!(created.load(Ordering::Relaxed) <= 1, "it has gone silent");
+        let end = recorder.flush(LONG);
+        gate.add_permits(2);
+        end.await;
+        assert_eq!(created.load(Ordering::Relaxed), 3);
+    }
 
     #[test]
     fn long_messages_are_cut_at_a_character() {

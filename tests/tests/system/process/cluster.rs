@@ -324,6 +324,16 @@ impl Operator {
         .unwrap()
     }
 
+    /// Waits until these words are in its log.
+    pub(super) async fn says(&self, words: &str) {
+        wait::until(words, PATIENCE, Some(&self.process), async || {
+            let output = self.process.output();
+            output.contains(words).then_some(()).ok_or(output)
+        })
+        .await
+        .unwrap();
+    }
+
     /// Waits until it has ended by itself.
     pub(super) async fn ended(&self) -> std::process::ExitStatus {
         wait::until("the operator's end", PATIENCE, None, async || {

@@ -5,6 +5,7 @@
 mod clock;
 mod cluster;
 mod disk;
+mod ending;
 mod faulty;
 mod flags;
 mod git_servers;
