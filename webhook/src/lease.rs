@@ -10,6 +10,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use tokio::time::timeout;
 
 /// Name of the Lease, and label of its holders in logs.
 const LEASE: &str = "admission-webhook";
@@ -46,23 +47,21 @@ pub async fn keep(client: Client, namespace: String, identity: String, leader: A
     loop {
         ticks.tick().await;
         let begun = Instant::now();
-        match turn(&api, &identity, &mut seen).await {
-            Ok(mine) => {
+        let problem = match timeout(PERIOD, turn(&api, &identity, &mut seen)).await {
+            Ok(Ok(mine)) => {
                 leader.set(mine);
                 if mine {
                     renewed = begun;
                 }
+                continue;
             }
-            Err(error) => {
-                tracing::debug!(
-                    error = crate::install::reason(&error),
-                    "cannot renew the Lease"
-                );
-                // Others may take it over from then on.
-                if renewed.elapsed() + PERIOD > LASTS {
-                    leader.set(false);
-                }
-            }
+            Ok(Err(error)) => crate::install::reason(&error),
+            Err(_) => "the API server does not answer".to_owned(),
+        };
+        tracing::debug!(problem, "cannot renew the Lease");
+        // Others may take it over from then on.
+        if renewed.elapsed() + 2 * PERIOD > LASTS {
+            leader.set(false);
         }
     }
 }

@@ -30,10 +30,11 @@ pub mod store;
 mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use flux_rules::Context;
-use kube::Client;
+use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -55,6 +56,19 @@ use scan::Scan;
 use server::App;
 use store::Store;
 
+/// How long a connection to the API server may be silent while something is expected: watches get a
+/// bookmark each minute. Where the server's machine is gone nobody closes the connection.
+const SILENCE: Duration = Duration::from_secs(150);
+
+async fn client() -> Result<Client> {
+    let mut config = Config::infer()
+        .await
+        .context("cannot find a cluster: set KUBECONFIG, or run inside of one")?;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    Client::try_from(config).context("cannot make a client")
+}
+
 /// Serves until `stop` ends.
 ///
 /// Needs a crypto provider to be installed in rustls.
@@ -63,9 +77,7 @@ use store::Store;
 /// If there is no cluster to talk to, its namespace does not exist, or the address is taken.
 pub async fn run(args: Args, stop: impl Future<Output = ()>) -> Result<()> {
     let endpoint = args.endpoint()?;
-    let client = Client::try_default()
-        .await
-        .context("cannot find a cluster: set KUBECONFIG, or run inside of one")?;
+    let client = client().await?;
     let namespace = &args.namespace;
     let uid = match install::namespace_uid(&client, namespace).await {
         Ok(uid) => uid,

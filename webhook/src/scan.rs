@@ -109,8 +109,11 @@ impl Scan {
                 },
             }
             if !self.leader.is_me() {
-                // Whoever takes over begins with everything.
-                known = Known::default();
+                // Whoever takes over begins with everything, and alone says how much there is.
+                if seen != 0 {
+                    known = Known::default();
+                    self.metrics.violations(&known.counts());
+                }
                 seen = 0;
                 continue;
             }

@@ -45,6 +45,13 @@ pub(crate) const RULES: &[Rule] = &[
                     r#"spec.url "ssh://git@github.com:org/repo": "org" is read as a port. Replace the colon by a slash: "ssh://git@github.com/org/repo"."#,
                 ],
             ),
+            // What comes before a later @ is a password, which is not repeated.
+            Example::bad(
+                "spec: {interval: 5m, url: 'https://me:s3cr/et@github.com/org/repo'}",
+                &[
+                    r#"spec.url seems to hold a password with a slash. Put it into the Secret that spec.secretRef names, or write %2F instead of the slash."#,
+                ],
+            ),
             Example::good("spec: {interval: 5m, url: 'ssh://git@git.example.com:2222/org/repo'}"),
             Example::good("spec: {interval: 5m, url: 'ssh://git@[fd00::1]/org/repo'}"),
         ],
@@ -71,6 +78,12 @@ pub(crate) const RULES: &[Rule] = &[
                 "spec: {interval: 5m, url: 'github.com/org/repo'}",
                 &[
                     r#"spec.url "github.com/org/repo" has no scheme. Write "https://github.com/org/repo"."#,
+                ],
+            ),
+            Example::bad(
+                "spec: {interval: 5m, url: 'me:s3cret@github.com/org/repo'}",
+                &[
+                    "spec.url has no scheme, and seems to hold a password. Write https://HOST/PATH, and put the password into the Secret that spec.secretRef names.",
                 ],
             ),
             Example::good("spec: {interval: 5m, url: 'https://github.com/org/repo'}"),
@@ -120,6 +133,13 @@ pub(super) fn parts(url: &str) -> Option<Parts<'_>> {
         host,
         path,
     })
+}
+
+/// Whether a text without scheme has the form `user:password@…`: a password must not be repeated in an
+/// answer that is logged and shown.
+fn holds_password(text: &str) -> bool {
+    text.split_once('@')
+        .is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// `user@host:path`, the third form that `git clone` knows.
@@ -177,6 +197,14 @@ fn port(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
     if port.bytes().all(|byte| byte.is_ascii_digit()) {
         return;
     }
+    if path.contains('@') {
+        report.error(
+            URL,
+            "spec.url seems to hold a password with a slash. Put it into the Secret that \
+             spec.secretRef names, or write %2F instead of the slash.",
+        );
+        return;
+    }
     let name = host
         .strip_suffix(port)
         .and_then(|host| host.strip_suffix(':'))
@@ -214,6 +242,11 @@ fn scheme(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
             )
         }
         None if scp_parts(url).is_some() => return,
+        None if holds_password(url) => {
+            "spec.url has no scheme, and seems to hold a password. Write \
+             https://HOST/PATH, and put the password into the Secret that spec.secretRef names."
+                .to_owned()
+        }
         None => format!(
             "spec.url {} has no scheme. Write {}.",
             quote(url),

@@ -87,6 +87,11 @@ pub(crate) const RULES: &[Rule] = &[
                 "spec: {interval: 1m, sourceRef: {name: apps}, git: {commit: {author: {email: a@b.c}, signingKey: {secretRef: {name: k}}}}}",
             )
             .given("{kind: GitRepository, metadata: {name: apps, namespace: apps}, spec: {verify: {mode: HEAD, secretRef: {name: keys}}, secretRef: {name: a}, ref: {branch: main}}}"),
+            // Tags alone are verified, and nothing is pushed to a tag.
+            Example::good(
+                "spec: {interval: 1m, sourceRef: {name: apps}, git: {checkout: {ref: {branch: main}}, commit: {author: {email: a@b.c}}}}",
+            )
+            .given("{kind: GitRepository, metadata: {name: apps, namespace: apps}, spec: {verify: {mode: Tag, secretRef: {name: keys}}, secretRef: {name: a}, ref: {tag: v1}}}"),
         ],
         check: unsigned,
         ..Rule::of(Kind::ImageUpdateAutomation, Severity::Warning)
@@ -235,7 +240,9 @@ fn unsigned(subject: Subject<'_>, context: &Context, report: &mut Report<'_>) {
     let Some((name, repository)) = repository(subject, context) else {
         return;
     };
-    if Subject::new(&repository).has("/spec/verify") && !subject.has(SIGNING) {
+    let verified = Subject::new(&repository);
+    let commits = verified.has("/spec/verify") && verified.text("/spec/verify/mode") != Some("Tag");
+    if commits && !subject.has(SIGNING) {
         report.warning(
             "/spec/git/commit",
             format!(

@@ -1,5 +1,6 @@
 //! What is built: `spec.path`, patches, substitution.
 
+use flux_image::update::folder;
 use flux_lang::yaml;
 use serde_json::Value;
 
@@ -39,6 +40,13 @@ pub(crate) const RULES: &[Rule] = &[
                 ],
             ),
             Example::good("spec: {interval: 10m, prune: true, path: ./apps/foo}"),
+            Example::good("spec: {interval: 10m, prune: true, path: ./apps/../infra}"),
+            Example::bad(
+                "spec: {interval: 10m, prune: true, path: ./apps/../../infra}",
+                &[
+                    r#"spec.path must be a directory inside the source: "./apps/../../infra" leads outside. Write e.g. "./infra"."#,
+                ],
+            ),
             Example::good("spec: {interval: 10m, prune: true, path: /}"),
         ],
         check: path,
@@ -105,17 +113,34 @@ pub(crate) const RULES: &[Rule] = &[
     },
 ];
 
+fn leads_outside(path: &str) -> bool {
+    let mut depth = 0_usize;
+    path.split('/').any(|part| match part {
+        "" | "." => false,
+        ".." => match depth.checked_sub(1) {
+            Some(up) => {
+                depth = up;
+                false
+            }
+            None => true,
+        },
+        _ => {
+            depth += 1;
+            false
+        }
+    })
+}
+
 fn path(subject: Subject<'_>, _: &Context, report: &mut Report<'_>) {
     let Some(path) = subject.text(PATH) else {
         return;
     };
     let lower = path.to_ascii_lowercase();
-    let message = if path.split('/').any(|part| part == "..") {
-        let inside = path.trim_start_matches("../").trim_start_matches("./../");
+    let message = if leads_outside(path) {
         format!(
             "spec.path must be a directory inside the source: {} leads outside. Write e.g. {}.",
             quote(path),
-            quote(&format!("./{inside}"))
+            quote(&format!("./{}", folder(Some(path))))
         )
     } else if lower.ends_with(".yaml") || lower.ends_with(".yml") {
         let directory = path
