@@ -94,7 +94,11 @@ pub async fn run(args: &Args) -> Result<bool> {
             .check("the walk goes on", false, &format!("{error:#}"));
     }
     if walk.report.has_failures() {
-        walk.show_logs().await?;
+        // What cannot be shown must not keep anything running.
+        if let Err(error) = walk.show_logs().await {
+            let error = format!("{error:#}");
+            walk.report.check("the logs are shown", false, &error);
+        }
     }
     if args.keep {
         walk.wait_for_interrupt().await?;

@@ -207,8 +207,8 @@ impl Walk {
     pub(super) async fn stop_programs(&mut self) -> Result<()> {
         let processes = [self.operator.take(), self.webhook.take()];
         if self.runs_pods() {
-            self.uninstall("bar").await?;
-            return self.leave().await;
+            let uninstalled = self.uninstall("bar").await;
+            return self.leave().await.and(uninstalled);
         }
         for process in processes.into_iter().flatten() {
             process.stop();

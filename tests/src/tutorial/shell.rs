@@ -9,8 +9,8 @@ use tokio::process::Command;
 
 use crate::sandbox::node::Network;
 
-/// No command of the walk takes anywhere near this long.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Above the five minutes after which the programs themselves give up: their words say more.
+const LIMIT: Duration = Duration::from_secs(360);
 
 /// Output of a command: standard output and standard error in the order a terminal would show
 /// them, and whether it succeeded.

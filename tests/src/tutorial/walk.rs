@@ -400,7 +400,11 @@ impl Walk {
     /// Stops everything, checks that nothing is left, and closes the report.
     pub(super) async fn stop(mut self) -> Result<bool> {
         self.report.chapter("Leaving");
-        self.stop_programs().await?;
+        // Whatever fails: what this has started is stopped.
+        if let Err(error) = self.stop_programs().await {
+            let error = format!("{error:#}");
+            self.report.check("the programs stop", false, &error);
+        }
         let record = self.env.sandbox().record();
         let folder = self.env.sandbox().dir().to_owned();
         self.env.stop().await;
