@@ -44,7 +44,7 @@ impl Salt {
         {
             return Ok(Self(salt));
         }
-        let salt: [u8; 32] = Sha256::digest(random_bytes()).into();
+        let salt = rand::random::<[u8; 32]>();
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -70,13 +70,6 @@ impl Salt {
         hash.update(&*remote.auth.identity());
         hex(&hash.finalize(), 20)
     }
-}
-
-/// 64 random bytes. A fresh Ed25519 key is the simplest source this crate's libraries offer.
-fn random_bytes() -> Vec<u8> {
-    crate::keys::generate(crate::keys::Algorithm::Ed25519)
-        .map(|pair| pair.private_pem.as_bytes().to_vec())
-        .unwrap_or_default()
 }
 
 /// The first `bytes` of a hash in hexadecimal.
