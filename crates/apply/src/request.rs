@@ -46,7 +46,7 @@ fn root(gvk: &Gvk) -> String {
 /// The URL path of an object.
 pub fn path(gvk: &Gvk, resource: &Resource, namespace: &str, name: &str) -> String {
     let root = root(gvk);
-    // Names with a colon (RBAC) are fine in a path; a slash never passes validation.
+    // A colon (RBAC) is fine in a path; what would lead elsewhere is refused by the build.
     if resource.namespaced {
         format!("{root}/namespaces/{namespace}/{}/{name}", resource.plural)
     } else {

@@ -99,3 +99,16 @@ async fn ways_out_of_the_source() {
         );
     }
 }
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_in_the_api() {
+    let text = "\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: \"${name}\"}\n";
+    let substitute = json!({"name": "web/scale"});
+    let files = [("a.yaml", text.to_owned())];
+    let overlay = json!({"postBuild": {"substitute": substitute}});
+    let found = error(&files, overlay).await.to_string();
+    assert_eq!(
+        found,
+        "a.yaml:3: not a Kubernetes object: metadata.name must not hold '/' here"
+    );
+}

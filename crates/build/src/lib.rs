@@ -165,8 +165,16 @@ fn finish(
         &options.substitute_from,
         options.unset,
     )?;
-    if let Some(metadata) = &spec.common_metadata {
-        for object in &mut objects {
+    for object in &mut objects {
+        // Only now: before, variables may have been in it.
+        manifest::check_path(&object.value).map_err(|problem| BuildError::Object {
+            origin: object.origin.clone().unwrap_or(Origin {
+                file: "the result of the build".to_owned(),
+                line: None,
+            }),
+            problem,
+        })?;
+        if let Some(metadata) = &spec.common_metadata {
             overlay::common_metadata(&mut object.value, metadata);
         }
     }

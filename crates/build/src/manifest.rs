@@ -159,6 +159,33 @@ pub(crate) fn check(value: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks for what becomes part of a URL: nothing in it may lead elsewhere. A Deployment `web/scale`
+/// would be the scale of another one. No text is shown, since it may come from a Secret.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn check_path(value: &Value) -> Result<(), String> {
+    for (pointer, slashes) in [
+        ("/apiVersion", 1),
+        ("/metadata/namespace", 0),
+        ("/metadata/name", 0),
+    ] {
+        let field = pointer.trim_start_matches('/').replace('/', ".");
+        let text = text(value, pointer).unwrap_or_default();
+        let wrong = text
+            .chars()
+            .find(|c| matches!(c, '?' | '#' | '%' | '\\') || c.is_whitespace() || c.is_control())
+            .or_else(|| text.chars().filter(|c| *c == '/').nth(slashes));
+        if let Some(wrong) = wrong {
+            return Err(format!("{field} must not hold {wrong:?} here"));
+        }
+        if text.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(format!("{field} must not be \".\" or \"..\""));
+        }
+    }
+    Ok(())
+}
+
 /// Whether an object still is what SOPS made of it.
 pub(crate) fn is_encrypted(value: &Value) -> bool {
     match value.get("sops") {
@@ -266,6 +293,67 @@ mod tests {
             objects("a", b"\xff"),
             Err(BuildError::Encoding { .. })
         ));
+    }
+
+    #[test]
+    fn what_becomes_part_of_a_url_leads_nowhere_else() {
+        for (version, namespace, name, problem) in [
+            ("apps/v1", "ns", "web", None),
+            ("rbac.authorization.k8s.io/v1", "", "system:a.b", None),
+            (
+                "apps/v1",
+                "ns",
+                "web/scale",
+                Some("metadata.name must not hold '/' here"),
+            ),
+            (
+                "v1",
+                "ns",
+                "a?dryRun=All",
+                Some("metadata.name must not hold '?' here"),
+            ),
+            (
+                "v1",
+                "ns",
+                "a#b",
+                Some("metadata.name must not hold '#' here"),
+            ),
+            (
+                "v1",
+                "ns",
+                "a%2fb",
+                Some("metadata.name must not hold '%' here"),
+            ),
+            (
+                "v1",
+                "ns",
+                "..",
+                Some("metadata.name must not be \".\" or \"..\""),
+            ),
+            (
+                "v1",
+                "a/b",
+                "c",
+                Some("metadata.namespace must not hold '/' here"),
+            ),
+            (
+                "apps/v1/x",
+                "a",
+                "c",
+                Some("apiVersion must not hold '/' here"),
+            ),
+            (
+                "apps/..",
+                "a",
+                "c",
+                Some("apiVersion must not be \".\" or \"..\""),
+            ),
+        ] {
+            let object = serde_json::json!({"apiVersion": version, "kind": "A",
+                "metadata": {"name": name, "namespace": namespace}});
+            let found = check_path(&object).err();
+            assert_eq!(found.as_deref(), problem);
+        }
     }
 
     #[test]
