@@ -19,12 +19,9 @@ use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::image_repository::scans::{Panicked, on_a_thread};
-use crate::image_repository::{login, subject};
+use crate::image_repository::{self, login, subject};
 use crate::key::Key;
 use crate::status::{Status as _, common_fields};
-
-/// Time for asking for a digest.
-const DIGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub mod ranking;
 
@@ -34,6 +31,7 @@ impl Controlled for ImagePolicy {
     const KIND: &'static str = "ImagePolicy";
     const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
+    const WAITS_FOR_SERVERS: bool = true;
 
     const READERS: &'static [ControllerName] = &[ControllerName::ImageAutomation];
 
@@ -251,7 +249,8 @@ impl Run<'_> {
         };
         let reference = Reference::parse(&repository.spec.image)
             .map_err(|error| failed(reason::IMAGE_URL_INVALID, error.to_string()))?;
-        let options = login::options(repository, &reference, DIGEST_TIMEOUT, self.context).await?;
+        let timeout = image_repository::timeout(repository);
+        let options = login::options(repository, &reference, timeout, self.context).await?;
         let read = |error: flux_registry::RegistryError| failed(error.reason(), error.to_string());
         let client = self.context.scans.client(options).map_err(read)?;
         client

@@ -231,8 +231,8 @@ fn exclusion(list: Option<&[String]>) -> Result<Vec<GoRegex>, Verdict> {
         .collect()
 }
 
-/// `spec.timeout`, by default the interval, at least a second.
-fn timeout(object: &ImageRepository) -> Duration {
+/// Time for a question to the registry: `spec.timeout`, by default the interval, at least a second.
+pub fn timeout(object: &ImageRepository) -> Duration {
     let spec = &object.spec;
     let timeout = spec.timeout.as_ref().unwrap_or(&spec.interval).as_std();
     timeout.max(Duration::from_secs(1))
