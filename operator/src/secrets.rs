@@ -39,28 +39,68 @@ where
     let api: Api<PartialObjectMeta<K>> = crate::watch::api(context);
     let stream = watch(api, watcher::Config::default()).backoff(Reconnect::default());
     let mut stream = std::pin::pin!(stream);
-    let mut known: HashMap<Key, String> = HashMap::new();
-    let mut started = false;
+    let mut seen = Seen::default();
     loop {
         match stream.try_next().await {
-            Ok(Some(Event::Init)) => {}
-            Ok(Some(Event::InitDone)) => started = true,
-            Ok(Some(Event::InitApply(object) | Event::Apply(object))) => {
-                let key = Key::of(&object);
-                let version = object.resource_version().unwrap_or_default();
-                let before = known.insert(key.clone(), version.clone());
-                if started && before.as_ref() != Some(&version) {
+            Ok(Some(event)) => {
+                for key in seen.take(&event) {
                     wake(context, referent(key));
                 }
-            }
-            Ok(Some(Event::Delete(object))) => {
-                let key = Key::of(&object);
-                known.remove(&key);
-                wake(context, referent(key));
             }
             Ok(None) => return,
             Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "cannot watch"),
         }
+    }
+}
+
+/// The resource versions of the objects of a kind.
+#[derive(Default)]
+struct Seen {
+    /// None before the first listing is complete.
+    known: Option<HashMap<Key, String>>,
+    /// What a listing under way has brought.
+    listed: HashMap<Key, String>,
+}
+
+impl Seen {
+    /// Takes in an event, and names what has changed, appeared or gone, also while nobody watched.
+    fn take<K>(&mut self, event: &Event<K>) -> Vec<Key>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let entry = |object: &K| {
+            let version = object.resource_version().unwrap_or_default();
+            (Key::of(object), version)
+        };
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => self.listed.extend([entry(object)]),
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                let Some(before) = self.known.replace(listed.clone()) else {
+                    return Vec::new();
+                };
+                let gone = before.keys().filter(|key| !listed.contains_key(key));
+                let new = listed
+                    .iter()
+                    .filter(|(key, version)| before.get(key) != Some(version))
+                    .map(|(key, _)| key);
+                return gone.chain(new).cloned().collect();
+            }
+            Event::Apply(object) => {
+                let (key, version) = entry(object);
+                let known = self.known.get_or_insert_default();
+                if known.insert(key.clone(), version.clone()) != Some(version) {
+                    return vec![key];
+                }
+            }
+            Event::Delete(object) => {
+                let key = Key::of(object);
+                self.known.get_or_insert_default().remove(&key);
+                return vec![key];
+            }
+        }
+        Vec::new()
     }
 }
 
@@ -84,6 +124,45 @@ fn wake(context: &Context, changed: Referent) {
                 triggers.kustomizations.wake(&key);
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn changes_are_noticed_also_while_nobody_watched() {
+        let object = |name: &str, version: &str| -> Secret {
+            let metadata = json!({"name": name, "namespace": "a", "resourceVersion": version});
+            serde_json::from_value(json!({"metadata": metadata})).unwrap()
+        };
+        let mut seen = Seen::default();
+        for (event, names) in [
+            (Event::Init, vec![]),
+            (Event::InitApply(object("kept", "1")), vec![]),
+            (Event::InitApply(object("lost", "1")), vec![]),
+            (Event::InitApply(object("mended", "1")), vec![]),
+            (Event::InitDone, vec![]),
+            (Event::Apply(object("kept", "1")), vec![]),
+            (Event::Apply(object("kept", "2")), vec!["kept"]),
+            (Event::Apply(object("short", "2")), vec!["short"]),
+            (Event::Delete(object("short", "3")), vec!["short"]),
+            // The watch breaks; a first listing is cut short.
+            (Event::Init, vec![]),
+            (Event::InitApply(object("kept", "2")), vec![]),
+            (Event::Init, vec![]),
+            (Event::InitApply(object("kept", "2")), vec![]),
+            (Event::InitApply(object("mended", "4")), vec![]),
+            (Event::InitApply(object("new", "5")), vec![]),
+            (Event::InitDone, vec!["lost", "mended", "new"]),
+        ] {
+            let mut found: Vec<_> = seen.take(&event).into_iter().map(|key| key.name).collect();
+            found.sort_unstable();
+            assert_eq!(found, names, "{event:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Watching a kind: the cache that all controllers read, the gauges that follow the objects, and
 //! the objects that another process works on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ pub fn objects<K: Controlled>(
         })
         .map(move |event| {
             if let Ok(event) = &event {
-                take(&context, &mut writer, event);
+                take(&context, &mut writer, event, listed.is_some());
             }
             if matches!(event, Ok(Event::InitDone))
                 && let Some(listed) = listed.take()
@@ -101,21 +102,20 @@ pub async fn follow<K: Controlled>(
     }
 }
 
-fn take<K: Controlled>(context: &Context, writer: &mut Writer<K>, event: &Event<K>) {
+/// Brings the cache up to date, and tells of what has changed; `first` until all objects are known.
+fn take<K: Controlled>(context: &Context, writer: &mut Writer<K>, event: &Event<K>, first: bool) {
     match event {
         Event::Init | Event::InitApply(_) => writer.apply_watcher_event(event),
         Event::InitDone => {
             let reader = writer.as_reader();
             let before = reader.state();
             writer.apply_watcher_event(event);
-            for object in before {
-                if reader.get(&ObjectRef::from_obj(&*object)).is_none() {
-                    K::changed(Some(&*object), None, context);
-                    tell(context, Some(&*object), None);
+            for (before, after) in changes(before, reader.state()) {
+                let (before, after) = (before.as_deref(), after.as_deref());
+                if !first {
+                    K::changed(before, after, context);
                 }
-            }
-            for object in reader.state() {
-                tell(context, None, Some(&*object));
+                tell(context, before, after);
             }
         }
         Event::Apply(object) => {
@@ -130,6 +130,34 @@ fn take<K: Controlled>(context: &Context, writer: &mut Writer<K>, event: &Event<
             tell(context, Some(object), None);
         }
     }
+}
+
+/// An object before and after a change.
+type Change<K> = (Option<Arc<K>>, Option<Arc<K>>);
+
+/// What has happened between two listings: nobody told of it while the watch was broken. First what
+/// is gone; an object that is there again under its name was gone, too.
+fn changes<K>(before: Vec<Arc<K>>, after: Vec<Arc<K>>) -> Vec<Change<K>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone,
+{
+    let mut old: HashMap<_, _> = before
+        .into_iter()
+        .map(|object| (ObjectRef::from_obj(&*object), object))
+        .collect();
+    let mut present = Vec::new();
+    for object in after {
+        match old.remove(&ObjectRef::from_obj(&*object)) {
+            Some(known) if known.meta().uid != object.meta().uid => {
+                present.push((Some(known), None));
+                present.push((None, Some(object)));
+            }
+            Some(known) if known.resource_version() == object.resource_version() => {}
+            known => present.push((known, Some(object))),
+        }
+    }
+    let gone = old.into_values().map(|object| (Some(object), None));
+    gone.chain(present).collect()
 }
 
 fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>) {
@@ -175,5 +203,51 @@ pub fn labels<K: Controlled>(key: &Key) -> ObjectLabels {
         kind: K::KIND.to_owned(),
         name: key.name.clone(),
         namespace: key.namespace.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_broken_watch_missed_is_found_in_the_next_listing() {
+        let object = |name: &str, uid: &str, version: &str| -> Arc<ConfigMap> {
+            let metadata = json!({"name": name, "namespace": "a", "uid": uid,
+                "resourceVersion": version});
+            Arc::new(serde_json::from_value(json!({"metadata": metadata})).unwrap())
+        };
+        let before = vec![
+            object("same", "1", "1"),
+            object("changed", "2", "2"),
+            object("gone", "3", "3"),
+            object("again", "4", "4"),
+        ];
+        let after = vec![
+            object("same", "1", "1"),
+            object("changed", "2", "5"),
+            object("again", "6", "6"),
+            object("new", "7", "7"),
+        ];
+        let found = changes(before, after);
+        let version = |object: &Option<Arc<ConfigMap>>| object.as_ref()?.resource_version();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(before, after)| (version(before), version(after)))
+            .collect();
+        let text = |version: &str| Some(version.to_owned());
+        assert_eq!(
+            found,
+            [
+                (text("3"), None),
+                (text("2"), text("5")),
+                (text("4"), None),
+                (None, text("6")),
+                (None, text("7")),
+            ]
+        );
     }
 }
