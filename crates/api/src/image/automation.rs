@@ -155,7 +155,7 @@ pub struct SigningKey {
     /// Secret with the private key (`git.asc` for GPG, `identity` for SSH) and its passphrase.
     pub secret_ref: LocalObjectReference,
 
-    /// Kind of the key; told from the keys of the Secret when left out.
+    /// Kind of the key; `gpg` when left out.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<SigningKeyType>,
 }
@@ -179,7 +179,7 @@ pub struct PushSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
 
-    /// Refspec to push, besides or instead of `branch`.
+    /// Refspec to push in addition to `branch`, which is always pushed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refspec: Option<String>,
 
