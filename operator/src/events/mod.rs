@@ -173,12 +173,23 @@ impl Recorder {
         if let Some(uid) = object.meta().uid.as_deref() {
             self.checks().told(uid, Instant::now());
         }
+        self.forward(object, controller, &event);
+        self.publish(object, controller, event);
+    }
+
+    /// Sends an event to Flux's notification-controller alone, if there is one: for what is no news
+    /// on the object, but elsewhere.
+    pub fn forward<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        controller: &'static str,
+        event: &Event,
+    ) {
         if let Some(forward) = &self.forward {
             let (reference, none) = (object.object_ref(&()), BTreeMap::new());
             let annotations = object.meta().annotations.as_ref().unwrap_or(&none);
-            forward.send(Message::new(reference, controller, &event, annotations));
+            forward.send(Message::new(reference, controller, event, annotations));
         }
-        self.publish(object, controller, event);
     }
 
     fn publish<K: Resource<DynamicType = ()>>(

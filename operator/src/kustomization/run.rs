@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flux_api::names::{self, reason};
-use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions, go_string};
+use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions};
 use flux_apply::applier::Action;
 use flux_apply::ignore::Rules;
 use flux_apply::{Options, Owner, object, variables};
@@ -41,7 +41,7 @@ pub(super) struct Run<'a> {
     pub(super) context: &'a Arc<Context>,
     pub(super) status: KustomizationStatus,
     pub(super) events: Vec<Event>,
-    started: Instant,
+    pub(super) started: Instant,
     pub(super) revision: Option<String>,
     pub(super) digest: Option<String>,
     pub(super) changed: bool,
@@ -417,19 +417,7 @@ impl<'a> Run<'a> {
         let asked = self.status.is_asked(self.object);
         if verdict.is_ready() {
             self.status.last_applied_revision = self.revision.clone();
-            if self.changed || !was_ready || asked {
-                self.record(
-                    Event::normal(
-                        reason::RECONCILIATION_SUCCEEDED,
-                        format!(
-                            "Reconciliation finished in {}, next run in {}",
-                            go_string(self.started.elapsed()),
-                            go_string(interval)
-                        ),
-                    )
-                    .with(names::KUSTOMIZE_EVENT_COMMIT_STATUS, "update"),
-                );
-            }
+            self.tell_success(self.changed || !was_ready || asked, interval);
         }
         self.tell_failure(&verdict);
         if matches!(verdict, Verdict::Failed { .. } | Verdict::Stalled { .. }) {

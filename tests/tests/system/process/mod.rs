@@ -6,6 +6,7 @@ mod clock;
 mod cluster;
 mod disk;
 mod ending;
+mod events;
 mod faulty;
 mod flags;
 mod git_servers;
