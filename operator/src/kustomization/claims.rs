@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flux_api::{Condition, ObjectId, ResourceRef, conditions};
+use flux_api::{Condition, Kustomization, ObjectId, ResourceRef, conditions};
 use flux_apply::Owner;
 use flux_apply::object;
 use kube_runtime::reflector::ObjectRef;
@@ -78,11 +78,8 @@ impl Claims {
         if !index.filled {
             index.filled = true;
             for object in context.stores.kustomizations.state() {
-                if object.metadata.deletion_timestamp.is_none() {
-                    let entries = object.status.as_ref().map(inventory::entries);
-                    let entries = entries.unwrap_or_default();
-                    index.set(&Key::of(&*object), entries.iter().map(|e| e.id.as_str()));
-                }
+                let entries = of(&object);
+                index.set(&Key::of(&*object), entries.iter().map(|e| e.id.as_str()));
             }
         }
         index
@@ -155,6 +152,14 @@ impl Claims {
             lines.join("; ")
         );
         conditions::set(list, CONDITION, true, "ClaimedTwice", &message, generation);
+    }
+}
+
+/// What a Kustomization claims by its status: its inventory, and nothing more while it is deleted.
+pub fn of(object: &Kustomization) -> Vec<ResourceRef> {
+    match (&object.metadata.deletion_timestamp, &object.status) {
+        (None, Some(status)) => inventory::entries(status),
+        _ => Vec::new(),
     }
 }
 

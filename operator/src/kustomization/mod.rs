@@ -122,10 +122,13 @@ impl Controlled for Kustomization {
         let Some(object) = after.or(before) else {
             return;
         };
+        let claimed = after.map(claims::of).unwrap_or_default();
         let none = KustomizationStatus::default();
         let [before, after] =
             [before, after].map(|o| o.and_then(|o| o.status.as_ref()).unwrap_or(&none));
-        dependencies::wake_dependants(&Key::of(object), before, after, context);
+        let key = Key::of(object);
+        dependencies::wake_dependants(&key, before, after, context);
+        context.known.claims.set(&key, &claimed, context);
     }
 
     async fn finalize(&self, context: &Arc<Context>) -> Finalized {

@@ -13,6 +13,7 @@ mod git_servers;
 mod outages;
 mod scrape;
 mod secrets;
+mod shards;
 
 use std::time::Instant;
 
