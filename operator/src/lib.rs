@@ -111,7 +111,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::spawn(stop_on_signal(stop.clone()));
     tokio::spawn(secrets::run(context.clone()));
     if serves_artifacts {
-        tokio::spawn(source::garbage::run(context.clone(), stop.clone()));
+        tokio::spawn(source::garbage::run(
+            context.clone(),
+            phases.clone(),
+            stop.clone(),
+        ));
     }
     let work = work(&context, ends, &phases, &stop).shared();
     let Some(election) = election else {

@@ -6,36 +6,59 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flux_api::GitRepository;
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, remote};
 use crate::context::Context;
+use crate::http::Phases;
 use crate::key::Key;
 
 /// Mirrors are small beside the disk they are on, and a mirror that is deleted too early costs a
 /// fetch.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// Deletes what is not needed once an hour until `stop`.
-pub async fn run(context: Arc<Context>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {
-                collect_mirrors(&context).await;
-                let folder = context.artifacts.join("gitrepository");
-                // Listed first: what comes later has an object by then.
-                let folders = folders(&folder).await;
-                let objects = context.stores.git_repositories.state();
-                let keys = objects.iter().map(|object| Key::of(&**object)).collect();
-                remove_orphans(folders, &keys).await;
-            }
-            () = stop.cancelled() => return,
-        }
+/// Deletes what is not needed once an hour until `stop`, as the leader, who knows all objects.
+pub async fn run(context: Arc<Context>, phases: Phases, stop: CancellationToken) {
+    tokio::select! {
+        () = every(PERIOD, &phases, || collect(context.clone())) => {}
+        () = stop.cancelled() => {}
     }
 }
 
+/// Works again and again, but not before the caches are filled and this process leads: to who knows
+/// no object nothing seems to be needed.
+async fn every<W: Future<Output = ()>>(
+    period: Duration,
+    phases: &Phases,
+    mut work: impl FnMut() -> W,
+) {
+    phases.may_work().await;
+    loop {
+        tokio::time::sleep(period).await;
+        work().await;
+    }
+}
+
+async fn collect(context: Arc<Context>) {
+    collect_mirrors(&context).await;
+    let folder = context.artifacts.join("gitrepository");
+    // Listed first: what comes later has an object by then.
+    let folders = folders(&folder).await;
+    let objects = context.stores.git_repositories.state();
+    let keys = objects.iter().map(|object| Key::of(&**object)).collect();
+    remove_orphans(folders, &keys).await;
+}
+
+/// The objects, and which generations of them.
+fn generations(context: &Context) -> HashSet<(Key, Option<i64>)> {
+    let objects = context.stores.git_repositories.state();
+    let of = |object: &Arc<GitRepository>| (Key::of(&**object), object.metadata.generation);
+    objects.iter().map(of).collect()
+}
+
 async fn collect_mirrors(context: &Context) {
-    let mut used = Vec::new();
+    let (mut used, objects) = (Vec::new(), generations(context));
     // Those of other shards, too: image automations of this process may write to them.
     for object in context.stores.git_repositories.state() {
         // What is read now, which stays what it is while new credentials do not work.
@@ -49,6 +72,10 @@ async fn collect_mirrors(context: &Context) {
             Err(_) if object.status.as_ref().is_some_and(|s| s.artifact.is_some()) => return,
             Err(_) => {}
         }
+    }
+    // What came or changed while Secrets were read may have a mirror already: next time.
+    if generations(context) != objects {
+        return;
     }
     if let Err(error) = context.git.retain(&used).await {
         tracing::warn!(%error, "mirrors that are not needed cannot be deleted");
@@ -92,6 +119,28 @@ async fn remove_orphans(folders: Vec<(Key, PathBuf)>, keys: &HashSet<Key>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_garbage_before_all_objects_are_known() {
+        let phases = Phases::new(1, true);
+        let (sender, mut worked) = tokio::sync::mpsc::unbounded_channel();
+        let begin = phases.clone();
+        tokio::spawn(async move {
+            let work = || {
+                let told = sender.send(());
+                async move { assert!(told.is_ok()) }
+            };
+            every(Duration::from_millis(1), &begin, work).await;
+        });
+        let moment = Duration::from_millis(20);
+        let early = tokio::time::timeout(moment, worked.recv()).await;
+        assert!(early.is_err(), "no object is known");
+        phases.listed.report();
+        let early = tokio::time::timeout(moment, worked.recv()).await;
+        assert!(early.is_err(), "another process works");
+        phases.leading.report();
+        assert!(worked.recv().await.is_some());
+    }
 
     #[tokio::test]
     async fn tarballs_without_an_object_go() {
