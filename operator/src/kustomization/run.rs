@@ -220,7 +220,19 @@ impl<'a> Run<'a> {
             let source = self.source_key();
             self.context.triggers.git_repositories.wake(&source);
         }
-        self.failed(reason::ARTIFACT_FAILED, error.to_string())
+        Verdict::Failed {
+            reason: reason::ARTIFACT_FAILED,
+            message: error.to_string(),
+            retry: Retry::After(match error.is_outage() {
+                true => self.soon(),
+                false => retry_interval(self.object),
+            }),
+        }
+    }
+
+    /// When to try again what no commit, but a moment may mend.
+    fn soon(&self) -> Duration {
+        retry_interval(self.object).min(self.context.args.dependency_retry())
     }
 
     /// The objects, and what was read to build them.
@@ -316,10 +328,10 @@ impl<'a> Run<'a> {
             self.record(Event::warning(warnings::EVENT, fresh));
         }
         if !outcome.failures.is_empty() {
-            let mut wait = retry_interval(self.object);
-            if outcome.awaits_namespace {
-                wait = wait.min(self.context.args.dependency_retry());
-            }
+            let wait = match outcome.awaits_namespace {
+                true => self.soon(),
+                false => retry_interval(self.object),
+            };
             return Err(Verdict::Failed {
                 reason: reason::RECONCILIATION_FAILED,
                 message: describe_failures(&outcome.failures, outcome.changes.len(), &origins),

@@ -161,11 +161,61 @@ impl SourceError {
         matches!(self, Self::Git(GitError::Damaged { .. }))
     }
 
+    /// Whether the server of artifacts is at fault, which may be over in a moment.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Download(DownloadError::Transport { .. } | DownloadError::Status { .. })
+        )
+    }
+
     /// Whether there is no such path, which a build says better.
     pub fn is_missing_path(&self) -> bool {
         matches!(
             self,
             Self::Git(GitError::PathNotFound { .. }) | Self::Download(DownloadError::NoPath(_))
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_say_what_may_mend_them() {
+        let (url, text) = (String::new, String::new);
+        let download = |error| SourceError::Download(error);
+        let (transport, status, digest) = (
+            DownloadError::Transport {
+                url: url(),
+                problem: text(),
+            },
+            DownloadError::Status {
+                url: url(),
+                status: text(),
+            },
+            DownloadError::Digest {
+                url: url(),
+                wanted: text(),
+                found: text(),
+            },
+        );
+        let damaged = GitError::Damaged {
+            url: url(),
+            problem: text(),
+        };
+        // The error, whether the server of artifacts is away, whether the mirror is to be fetched.
+        for (error, outage, mirror) in [
+            (download(transport), true, false),
+            (download(status), true, false),
+            (download(digest), false, false),
+            (download(DownloadError::NoPath(text())), false, false),
+            (SourceError::Git(damaged), false, true),
+            (SourceError::Git(GitError::Cancelled), false, false),
+        ] {
+            assert_eq!(error.is_outage(), outage, "{error}");
+            assert_eq!(error.is_of_mirror(), mirror, "{error}");
+        }
     }
 }
