@@ -1,6 +1,6 @@
 //! Manifests beside those of the walk.
 
-use super::{exports, fails};
+use super::{exports, fails, run, text};
 
 #[test]
 fn tenants_and_secrets_are_exported() {
@@ -45,4 +45,21 @@ fn tenants_and_secrets_are_exported() {
         &["get", "hr"],
         "\"hr\" is not supported: this program is about",
     );
+}
+
+#[test]
+fn a_tenant_has_several_namespaces() {
+    let output = run(&[
+        "create",
+        "tenant",
+        "dev",
+        "--with-namespace=apps,web",
+        "--with-namespace=data",
+        "--export",
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for namespace in ["apps", "web", "data"] {
+        let name = format!("gotk:{namespace}:reconciler");
+        assert!(text(&output.stdout).contains(&name), "{namespace}");
+    }
 }

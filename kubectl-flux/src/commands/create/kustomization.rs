@@ -42,7 +42,8 @@ pub(super) struct Args {
     /// How long health may take
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     health_check_timeout: Option<GoDuration>,
-    /// Kustomization that has to be ready before; with @EXPR, ready in the sense of that expression
+    /// Kustomization that has to be ready before; with @EXPR, ready in the sense of that expression;
+    /// may be repeated
     #[arg(long, value_name = "[NAMESPACE/]NAME[@EXPR]")]
     depends_on: Vec<String>,
     /// Service account to apply as
@@ -152,7 +153,7 @@ fn spec(args: &Args, source: &SourceRef, interval: &str) -> Result<Value, Error>
         let all: Vec<Value> = args
             .depends_on
             .iter()
-            .map(|text| dependency(text))
+            .flat_map(|text| dependencies(text))
             .collect();
         spec.set("dependsOn", all);
     }
@@ -235,12 +236,23 @@ fn decryption_provider(text: &str) -> Result<String, String> {
     values::one_of(text, &["sops"], "unsupported decryption provider")
 }
 
-/// `[namespace/]name[@expression]`. Flux drops the expression; the field for it exists.
-fn dependency(text: &str) -> Value {
-    let (object, expression) = match text.split_once('@') {
-        Some((object, expression)) => (object, Some(expression)),
+/// `[namespace/]name[,...][@expression]`. An expression may hold commas: it takes the rest of the
+/// text, and belongs to the name before it. Flux drops it; the field for it exists.
+fn dependencies(text: &str) -> Vec<Value> {
+    let (objects, expression) = match text.split_once('@') {
+        Some((objects, expression)) => (objects, Some(expression)),
         None => (text, None),
     };
+    let (others, last) = objects.rsplit_once(',').unwrap_or(("", objects));
+    let others = others.split(',').map(|object| (object, None));
+    others
+        .chain([(last, expression)])
+        .filter(|(object, expression)| !object.is_empty() || expression.is_some())
+        .map(|(object, expression)| dependency(object, expression))
+        .collect()
+}
+
+fn dependency(object: &str, expression: Option<&str>) -> Value {
     let (namespace, name) = match object.split_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, object),
@@ -322,11 +334,32 @@ mod tests {
 
     #[test]
     fn dependencies_keep_their_expression() {
-        assert_eq!(dependency("a"), json!({"name": "a"}));
-        assert_eq!(dependency("ns/a"), json!({"name": "a", "namespace": "ns"}));
+        assert_eq!(dependencies("a"), [json!({"name": "a"})]);
         assert_eq!(
-            dependency("ns/a@dep.status.x == 'a/b'"),
-            json!({"name": "a", "namespace": "ns", "readyExpr": "dep.status.x == 'a/b'"})
+            dependencies("ns/a"),
+            [json!({"name": "a", "namespace": "ns"})]
+        );
+        assert_eq!(
+            dependencies("ns/a@dep.status.x == 'a/b'"),
+            [json!({"name": "a", "namespace": "ns", "readyExpr": "dep.status.x == 'a/b'"})]
+        );
+    }
+
+    #[test]
+    fn dependencies_come_in_lists() {
+        assert_eq!(
+            dependencies("a,ns/b,"),
+            [
+                json!({"name": "a"}),
+                json!({"name": "b", "namespace": "ns"})
+            ]
+        );
+        assert_eq!(
+            dependencies("a,b@dep.status.x in ['y', 'z']"),
+            [
+                json!({"name": "a"}),
+                json!({"name": "b", "readyExpr": "dep.status.x in ['y', 'z']"})
+            ]
         );
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Namespace of the tenant; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     with_namespace: Vec<String>,
     /// Role that the tenant has in its namespaces
     #[arg(long, value_name = "NAME", default_value = "cluster-admin")]
