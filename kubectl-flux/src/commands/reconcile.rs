@@ -1,6 +1,8 @@
 //! `reconcile`: asks a controller to work on an object now, and waits for the outcome of exactly
 //! that request.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 use flux_api::names;
 use kube::ResourceExt;
@@ -56,6 +58,9 @@ pub(crate) struct KustomizationArgs {
     with_source: bool,
 }
 
+/// Namespace and name.
+type Place = (String, String);
+
 /// Runs one of them: first everything is asked for, then waited for.
 pub(crate) fn run(what: Reconcile, context: &Context) -> Result<(), Error> {
     let ((kind, args), with_source) = match what {
@@ -86,20 +91,9 @@ pub(crate) fn run(what: Reconcile, context: &Context) -> Result<(), Error> {
             output::success("nothing to reconcile: what was chosen is ready or suspended");
         }
         if with_source {
-            let sources = sources_of(&objects, &cluster, &mut failures).await;
-            request(
-                Kind::GitRepository,
-                &sources,
-                true,
-                &cluster,
-                context,
-                &mut failures,
-            )
-            .await;
+            objects = with_fetched_sources(objects, &cluster, context, &mut failures).await;
         }
-        if failures.is_empty() || !with_source {
-            request(kind, &objects, args.wait, &cluster, context, &mut failures).await;
-        }
+        request(kind, &objects, args.wait, &cluster, context, &mut failures).await;
         report(failures)
     })
 }
@@ -118,36 +112,57 @@ fn is_ready(object: &DynamicObject) -> bool {
         .is_some_and(|ready| ready.is_true())
 }
 
-/// The sources of Kustomizations, each once.
-async fn sources_of(
-    objects: &[DynamicObject],
+/// Fetches the sources of Kustomizations, each once. What comes back are the Kustomizations whose
+/// source was fetched; a source that was not holds back its own only.
+async fn with_fetched_sources(
+    objects: Vec<DynamicObject>,
     cluster: &Cluster,
+    context: &Context,
     failures: &mut Vec<Error>,
 ) -> Vec<DynamicObject> {
-    let mut names = Vec::new();
+    let mut wanted: BTreeMap<Place, Vec<DynamicObject>> = BTreeMap::new();
     for object in objects {
-        match source_of(object, &object.namespace().unwrap_or_default()) {
-            Ok(source) if names.contains(&source) => {}
-            Ok(source) => names.push(source),
-            Err(error) => failures.push(error),
+        let (namespace, name) = place(&object);
+        match source_of(&object, &namespace) {
+            Ok(source) => wanted.entry(source).or_default().push(object),
+            Err(error) => failures.push(Error::input(format!(
+                "Kustomization {namespace}/{name}: {error}"
+            ))),
         }
     }
     let mut sources = Vec::new();
-    for (name, namespace) in names {
-        let found = cluster.get(Kind::GitRepository, &namespace, &name).await;
-        match found.map_err(Error::from).and_then(|source| {
-            not_suspended(&source)?;
+    let mut lost = Vec::new();
+    for (namespace, name) in wanted.keys() {
+        let found = cluster.get(Kind::GitRepository, namespace, name).await;
+        let usable = found.map_err(Error::from).and_then(|source| {
+            not_suspended(&source).map_err(|error| {
+                Error::input(format!("GitRepository {namespace}/{name}: {error}"))
+            })?;
             Ok(source)
-        }) {
+        });
+        match usable {
             Ok(source) => sources.push(source),
-            Err(error) => failures.push(error),
+            Err(error) => {
+                failures.push(error);
+                lost.push((namespace.clone(), name.clone()));
+            }
         }
     }
-    sources
+    let kind = Kind::GitRepository;
+    lost.extend(request(kind, &sources, true, cluster, context, failures).await);
+    for source in lost {
+        for object in wanted.remove(&source).unwrap_or_default() {
+            output::warning(format!(
+                "Kustomization {} is left alone: its source was not fetched",
+                object.name_any()
+            ));
+        }
+    }
+    wanted.into_values().flatten().collect()
 }
 
-/// Name and namespace of the GitRepository that a Kustomization applies.
-fn source_of(object: &DynamicObject, namespace: &str) -> Result<(String, String), Error> {
+/// The GitRepository that a Kustomization applies.
+fn source_of(object: &DynamicObject, namespace: &str) -> Result<Place, Error> {
     let kind = object.text("/spec/sourceRef/kind").unwrap_or_default();
     if kind != Kind::GitRepository.name() {
         return Err(Error::input(format!(
@@ -158,10 +173,11 @@ fn source_of(object: &DynamicObject, namespace: &str) -> Result<(String, String)
     let namespace = object
         .text("/spec/sourceRef/namespace")
         .unwrap_or(namespace);
-    Ok((name.to_owned(), namespace.to_owned()))
+    Ok((namespace.to_owned(), name.to_owned()))
 }
 
-/// Makes the requests and, if wanted, waits for the outcome of all of them.
+/// Makes the requests and, if wanted, waits for the outcome of all of them. Gives the objects that
+/// failed.
 async fn request(
     kind: Kind,
     objects: &[DynamicObject],
@@ -169,7 +185,8 @@ async fn request(
     cluster: &Cluster,
     context: &Context,
     failures: &mut Vec<Error>,
-) {
+) -> Vec<Place> {
+    let mut lost = Vec::new();
     let token = wait::token();
     let mut awaited = Vec::new();
     for object in objects {
@@ -184,15 +201,18 @@ async fn request(
                 output::success(format!("{} annotated", kind.name()));
                 awaited.push(wait::Awaited { kind, before });
             }
-            Err(error) => failures.push(error.into()),
+            Err(error) => {
+                failures.push(error.into());
+                lost.push((namespace, name));
+            }
         }
     }
     if !wait || awaited.is_empty() {
-        return;
+        return lost;
     }
     output::waiting(format!("waiting for {} reconciliation", kind.name()));
     let goal = Goal::Handled { token: &token };
-    let is_one = awaited.len() == 1;
+    let is_one = objects.len() == 1;
     let mut failed = Vec::new();
     wait::each(
         cluster,
@@ -221,7 +241,9 @@ async fn request(
         } else {
             Error::input(format!("{namespace}/{name}: {error}"))
         });
+        lost.push((namespace, name));
     }
+    lost
 }
 
 /// What came out of it, in Flux's words.
@@ -322,11 +344,11 @@ mod tests {
         };
         assert_eq!(
             source(json!({"kind": "GitRepository", "name": "apps"})),
-            Ok(("apps".into(), "foo".into()))
+            Ok(("foo".into(), "apps".into()))
         );
         assert_eq!(
             source(json!({"kind": "GitRepository", "name": "apps", "namespace": "bar"})),
-            Ok(("apps".into(), "bar".into()))
+            Ok(("bar".into(), "apps".into()))
         );
         assert_eq!(
             source(json!({"kind": "ExternalArtifact", "name": "a"})),
