@@ -271,6 +271,24 @@ impl Git {
         .await
     }
 
+    /// Which of these paths of a fetched commit are symbolic links that would count if links did.
+    ///
+    /// # Errors
+    /// When the commit was not fetched.
+    pub async fn links(
+        &self,
+        remote: &Remote,
+        commit: &str,
+        filter: &Filter,
+        paths: Vec<String>,
+    ) -> Result<Vec<String>, GitError> {
+        let filter = filter.clone();
+        self.snapshot(remote, commit, move |snapshot| {
+            snapshot.links(&filter, paths)
+        })
+        .await
+    }
+
     /// Writes a fetched commit as a reproducible tar.gz, atomically, for readers outside.
     ///
     /// # Errors

@@ -156,6 +156,26 @@ impl<'a> Snapshot<'a> {
         self.entry(&root, &path).map(|(id, _)| id)
     }
 
+    /// Which of these paths are symbolic links that the filter would let count.
+    pub(crate) fn links(
+        &self,
+        filter: &Filter,
+        paths: Vec<String>,
+    ) -> Result<Vec<String>, GitError> {
+        let root = self.root()?;
+        let is_link = |path: &String| {
+            let entry = root.get_path(Path::new(path));
+            entry.is_ok_and(|entry| entry.filemode() == i32::from(FileMode::Link))
+        };
+        let links: Vec<_> = paths.into_iter().filter(is_link).collect();
+        if links.is_empty() {
+            return Ok(links);
+        }
+        let selection = self.selection(filter)?;
+        let counts = |path: &String| selection.takes(path, false);
+        Ok(links.into_iter().filter(counts).collect())
+    }
+
     /// What is in a tree.
     pub(crate) fn folder(&self, tree: Oid) -> Result<Folder, GitError> {
         let tree = self.repository.find_tree(tree);

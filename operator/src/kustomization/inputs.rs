@@ -176,7 +176,7 @@ fn leads_to(files: &Files) -> Option<BTreeSet<String>> {
 }
 
 /// A path from the root, without `.` and `..`; `None` when it leads out.
-fn normal(path: &str, from: &str) -> Option<String> {
+pub(super) fn normal(path: &str, from: &str) -> Option<String> {
     let mut parts: Vec<&str> = from.split('/').filter(|p| !p.is_empty()).collect();
     for part in path.split('/') {
         match part {

@@ -38,6 +38,7 @@ pub mod impersonation;
 mod inputs;
 pub mod inventory;
 mod judges;
+mod links;
 mod origins;
 pub mod past;
 mod run;

@@ -16,8 +16,8 @@ use super::inputs::{self, Inputs};
 use super::origins::{Origins, describe_failures};
 use super::past::proves;
 use super::{
-    DEFINITION_TIMEOUT, dependencies, history, inventory, retry_interval, timeout, unsupported,
-    warnings,
+    DEFINITION_TIMEOUT, dependencies, history, inventory, links, retry_interval, timeout,
+    unsupported, warnings,
 };
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
@@ -91,6 +91,7 @@ impl<'a> Run<'a> {
             }
             self.digest = self.past().map(|past| past.digest.clone());
         } else {
+            self.note_link(&source).await;
             let (objects, inputs) = self.build(&source).await?;
             self.digest = Some(history::digest(&objects));
             let full = self.apply(objects).await?;
@@ -113,6 +114,15 @@ impl<'a> Run<'a> {
             || self.status.is_asked(self.object)
             || dependencies::is_awaited(&self.key, self.context);
         (!wanted).then_some(wait)
+    }
+
+    /// Names a link where the kustomization file should be.
+    async fn note_link(&mut self, source: &Source) {
+        let link = links::find(source, &self.object.spec, self.context).await;
+        let generation = self.generation();
+        if let Some(event) = links::note(&mut self.status.conditions, link.as_deref(), generation) {
+            self.record(event);
+        }
     }
 
     /// Names the objects that other Kustomizations apply, too.

@@ -48,6 +48,22 @@ pub enum SourceError {
     Download(#[from] DownloadError),
 }
 
+impl Mirrored {
+    /// Which of these paths are symbolic links, which nobody who reads the files gets to see.
+    ///
+    /// # Errors
+    /// When the mirror was damaged or lost.
+    pub async fn links(
+        &self,
+        paths: &[String],
+        context: &Context,
+    ) -> Result<Vec<String>, GitError> {
+        let (git, id) = (&context.git, &self.commit.id);
+        git.links(&self.remote, id, &self.filter, paths.to_vec())
+            .await
+    }
+}
+
 impl Source {
     /// A commit that was fetched.
     pub fn of_commit(mirrored: Mirrored) -> Self {

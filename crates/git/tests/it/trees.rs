@@ -75,6 +75,17 @@ async fn files_and_ignore_rules() {
             "{path}: {error}"
         );
     }
+    let links = async |ignore: &str| {
+        let ignore = Filter::from(IgnoreList::parse(ignore, &[]));
+        let paths = ["link", "run.sh", "link/x", "nowhere/x", "../x"].map(str::to_owned);
+        let links = client
+            .git
+            .links(&remote, &commit.id, &ignore, paths.into())
+            .await;
+        links.unwrap()
+    };
+    assert_eq!(links("").await, ["link"]);
+    assert_eq!(links("li*").await, [""; 0]);
     let digest = async |commit: &str, under| {
         client
             .git

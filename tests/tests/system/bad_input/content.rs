@@ -1,11 +1,15 @@
 //! Commits that cannot be built or applied.
 
 use flux_api::{GitRepository, Kustomization};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Event},
+};
+use kube::api::ListParams;
 use serde_json::json;
 
 use super::{
-    manifests::{config_map, deployment},
+    manifests::{condition, config_map, deployment},
     scene::{Repository, Scene},
 };
 
@@ -75,6 +79,44 @@ async fn a_path_that_does_not_exist_is_named_with_those_that_do() {
     let revision = repository.commit(&files);
     scene.request::<GitRepository>(APPS).await;
     scene.applied(APPS, &revision).await;
+}
+
+#[tokio::test]
+async fn a_link_in_place_of_a_kustomization_file_is_named_once() {
+    let app = |value: &str| config_map("app", value);
+    let (scene, repository) = working("link", &[("apps/app.yaml", Some(&app("1")))]).await;
+    let file = "apps/kustomization.yaml";
+    let link = repository.copy.dir().join(file);
+    std::os::unix::fs::symlink("../base/kustomization.yaml", &link).unwrap();
+    let list = "resources: [app.yaml]\n";
+    repository.commit(&[("base/kustomization.yaml", Some(list))]);
+    for value in ["2", "3"] {
+        let revision = repository.commit(&[("apps/app.yaml", Some(&app(value)))]);
+        scene.request::<GitRepository>(APPS).await;
+        scene.applied(APPS, &revision).await;
+        // As if there were no such file.
+        assert_eq!(scene.value("app").await.as_deref(), Some(value));
+    }
+    let object = async || {
+        let object = scene.api::<Kustomization>().get(APPS).await.unwrap();
+        serde_json::to_value(object).unwrap()
+    };
+    let named = condition(&object().await, "LinkLeftOut");
+    let message = named["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("./apps/kustomization.yaml is a symbolic link"),
+        "{message}"
+    );
+    let params = ListParams::default().fields("reason=LinkLeftOut,type=Warning");
+    let events = scene.api::<Event>().list(&params).await.unwrap().items;
+    let counts: Vec<_> = events.iter().map(|event| &event.data["count"]).collect();
+    assert_eq!(counts, [1], "{events:#?}");
+
+    std::fs::remove_file(link).unwrap();
+    let revision = repository.commit(&[(file, Some(list))]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+    assert!(condition(&object().await, "LinkLeftOut").is_null());
 }
 
 #[tokio::test]
