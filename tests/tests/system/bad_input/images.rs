@@ -50,6 +50,37 @@ async fn a_registry_that_does_not_answer_is_named() {
         .await;
 }
 
+/// A registry that has a list of tags, and is silent about each of them.
+async fn taciturn() -> String {
+    let router = axum::Router::new().fallback(async |request: axum::extract::Request| {
+        if request.uri().path().contains("/manifests/") {
+            std::future::pending::<()>().await;
+        }
+        r#"{"name": "team/app", "tags": ["1.0.0"]}"#
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address.to_string()
+}
+
+#[tokio::test]
+async fn a_digest_is_waited_for_as_long_as_the_repository_says() {
+    let scene = Scene::start("digest").await;
+    let registry = taciturn().await;
+    let spec = json!({"image": format!("{registry}/team/app"), "interval": "10m",
+        "timeout": "2s", "insecure": true});
+    scene.apply::<ImageRepository>(APP, spec).await;
+    let policy_of = json!({"semver": {"range": "1.x"}});
+    let fields = json!({"policy": policy_of, "digestReflectionPolicy": "IfNotPresent"});
+    policy(&scene, fields).await;
+    let words = [&registry, "team/app", "within 2s", "spec.timeout"];
+    scene
+        .says::<ImagePolicy>(APP, "False", "ReadOperationFailed", &words)
+        .await;
+    scene.others_go_on().await;
+}
+
 #[tokio::test]
 async fn a_policy_that_matches_nothing_shows_what_there_is() {
     let scene = Scene::start("policy").await;
