@@ -9,6 +9,11 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "api/mod.rs"]
+mod api;
+
+use api::{Api, list, refusal};
+
 const SCP: &str = "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata:\n  name: app\n  namespace: apps\nspec:\n  interval: 5m\n  url: git@github.com:org/app # ours\n  ref: {branch: main}\n  secretRef: {name: key}\n";
 const GOOD: &str = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nmetadata:\n  name: app\nspec:\n  image: ghcr.io/org/app\n  interval: 5m\n";
 
@@ -237,4 +242,42 @@ fn rules_are_explained() {
     let (code, _, err) = run(folder.path(), &["explain", "ZZ99"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("there is no rule ZZ99"), "{err}");
+}
+
+#[test]
+fn a_cluster_that_cannot_be_asked_is_no_clean_one() {
+    let folder = folder(&[("good.yaml", GOOD)]);
+    let table: [(&str, Api, i32, i32); 5] = [
+        ("unreachable", Api::at("127.0.0.1:1"), 2, 2),
+        ("unknown", Api::start(|_| refusal(401, "who are you")), 2, 2),
+        ("broken", Api::start(|_| refusal(500, "no leader")), 2, 2),
+        // Rules that ask about others are silent; of objects there are none to look at.
+        (
+            "forbidden",
+            Api::start(|_| refusal(403, "not for you")),
+            2,
+            0,
+        ),
+        (
+            "partly",
+            Api::start(|path| match path.ends_with("/secrets") {
+                true => refusal(403, "not for you"),
+                false => list(&[]),
+            }),
+            0,
+            0,
+        ),
+    ];
+    for (name, api, all, files) in table {
+        for (args, expected) in [
+            (&["lint", "--all"][..], all),
+            (&["lint", "good.yaml", "--context=here"], files),
+        ] {
+            let output = flux(folder.path(), args)
+                .env("KUBECONFIG", api.kubeconfig())
+                .output();
+            let (code, _, err) = told(output.unwrap());
+            assert_eq!(code, Some(expected), "{name} {args:?}: {err}");
+        }
+    }
 }

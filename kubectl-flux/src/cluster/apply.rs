@@ -211,7 +211,7 @@ impl Cluster {
     fn refused(&self, object: &Value, error: kube::Error) -> Error {
         let what = display(object);
         match self.error(error) {
-            ClusterError::Refused(message) => Error::input(format!("{what}: {message}")),
+            ClusterError::Refused { message, .. } => Error::input(format!("{what}: {message}")),
             other => other.into(),
         }
     }

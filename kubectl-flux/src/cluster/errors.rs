@@ -47,8 +47,13 @@ pub(crate) enum ClusterError {
     #[error("the API server does not accept the credentials ({0}); renew those of the kubeconfig")]
     Unauthorized(String),
     /// The API server refused, in its own words.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        code: u16,
+        /// Its words.
+        message: String,
+    },
     /// The request did not get an answer.
     #[error("cannot talk to the API server at {server}: {reason}")]
     Unreachable {
@@ -87,12 +92,25 @@ impl ClusterError {
         };
         match error {
             kube::Error::Api(status) if status.code == 401 => Self::Unauthorized(status.message),
-            kube::Error::Api(status) => Self::Refused(message(&status)),
+            kube::Error::Api(status) => Self::Refused {
+                code: status.code,
+                message: message(&status),
+            },
             kube::Error::Auth(error) => Self::Kubeconfig(chain(&error)),
             kube::Error::RustlsTls(error) => Self::Kubeconfig(chain(&error)),
             kube::Error::Service(error) => unreachable(error.as_ref()),
             kube::Error::HyperError(error) => unreachable(&error),
             error => unreachable(&error),
+        }
+    }
+
+    /// Whether the answer is about the one resource that was asked for: it is not served, or not for
+    /// us to read. Others may be.
+    pub(crate) fn is_about_one_resource(&self) -> bool {
+        match self {
+            Self::UnknownKind(_) => true,
+            Self::Refused { code, .. } => matches!(code, 403 | 404),
+            _ => false,
         }
     }
 
@@ -232,7 +250,10 @@ mod tests {
     #[test]
     fn one_cause_is_told_once() {
         let unknown = |kind: Kind| ClusterError::UnknownKind(kind.name().to_owned());
-        let refused = || ClusterError::Refused("no".to_owned());
+        let refused = || ClusterError::Refused {
+            code: 403,
+            message: "no".to_owned(),
+        };
         let all = [
             unknown(Kind::GitRepository),
             refused(),

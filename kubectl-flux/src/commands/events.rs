@@ -116,7 +116,7 @@ async fn show(view: &View<'_>, cluster: &Cluster, context: &Context) -> Result<(
         {
             Ok(found) => events.extend(found),
             // A chain may lead to where one may not look.
-            Err(error @ ClusterError::Refused(_)) if view.is_elsewhere(scope, context) => {
+            Err(error @ ClusterError::Refused { .. }) if view.is_elsewhere(scope, context) => {
                 output::warning(error);
             }
             Err(error) => return Err(error.into()),

@@ -133,7 +133,7 @@ async fn is_namespace_foreign(cluster: &Cluster, name: &str) -> Result<bool, Err
 /// Who may not even look is no administrator, and is told so.
 fn explain(error: ClusterError) -> Error {
     match error {
-        ClusterError::Refused(message) => Error::input(format!(
+        ClusterError::Refused { message, .. } => Error::input(format!(
             "{message}; installing takes the rights of a cluster administrator"
         )),
         other => other.into(),

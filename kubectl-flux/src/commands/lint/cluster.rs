@@ -9,7 +9,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::{Args, Outcome, settings};
-use crate::cluster::Cluster;
+use crate::cluster::ClusterError;
 use crate::context::Context;
 use crate::error::Error;
 use crate::output;
@@ -24,32 +24,33 @@ const OTHERS: [(&str, &str, &str, &str); 5] = [
 ];
 
 /// The objects of the cluster that rules ask about. Of Secrets only the names are read.
+///
+/// # Errors
+/// If the cluster cannot be asked. What it does not serve, or not to us, stays unknown.
 pub(super) async fn objects(context: &Context) -> Result<files::Cluster, Error> {
     let cluster = context.cluster().await?;
     let mut found = files::Cluster::default();
     for kind in Kind::ALL {
         let resource = resource(kind);
-        add(&cluster, &resource, &mut found).await;
+        let answer = cluster.list_values(&resource).await;
+        add(&resource.kind, answer, &mut found)?;
     }
     for (group, version, kind, plural) in OTHERS {
         let gvk = GroupVersionKind::gvk(group, version, kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
-        add(&cluster, &resource, &mut found).await;
+        let answer = cluster.list_values(&resource).await;
+        add(&resource.kind, answer, &mut found)?;
     }
-    match cluster.secret_names().await {
-        Ok(names) => {
-            found.kinds.push("Secret".to_owned());
-            found
-                .objects
-                .extend(names.into_iter().map(|(namespace, name)| {
-                    Arc::new(json!({
-                        "apiVersion": "v1", "kind": "Secret",
-                        "metadata": {"namespace": namespace, "name": name},
-                    }))
-                }));
-        }
-        Err(error) => output::warning(format!("rules about Secrets are silent: {error}")),
-    }
+    let secrets = cluster.secret_names().await.map(|names| {
+        let secret = |(namespace, name)| {
+            json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {"namespace": namespace, "name": name},
+            })
+        };
+        names.into_iter().map(secret).collect()
+    });
+    add("Secret", secrets, &mut found)?;
     Ok(found)
 }
 
@@ -58,22 +59,36 @@ fn resource(kind: Kind) -> ApiResource {
     ApiResource::from_gvk_with_plural(&gvk, kind.plural())
 }
 
-/// Lists a kind; what may not be listed stays unknown, which silences rules and nothing more.
-async fn add(cluster: &Cluster, resource: &ApiResource, found: &mut files::Cluster) {
-    match cluster.list_values(resource).await {
+/// Adds the objects of a kind; what may not be listed stays unknown, which silences rules and
+/// nothing more.
+fn add(
+    kind: &str,
+    answer: Result<Vec<Value>, ClusterError>,
+    found: &mut files::Cluster,
+) -> Result<(), Error> {
+    match answer {
         Ok(objects) => {
-            found.kinds.push(resource.kind.clone());
+            found.kinds.push(kind.to_owned());
             found.objects.extend(objects.into_iter().map(Arc::new));
         }
-        Err(error) => {
-            output::warning(format!("rules about {} are silent: {error}", resource.kind));
+        Err(error) if error.is_about_one_resource() => {
+            output::warning(format!("rules about {kind} are silent: {error}"));
         }
+        Err(error) => return Err(Error::Misuse(error.to_string())),
     }
+    Ok(())
 }
 
 /// Reviews every object that there are rules for.
 pub(super) async fn scan(args: &Args, context: &Context) -> Result<Outcome, Error> {
     let found = objects(context).await?;
+    let is_listed = |kind: Kind| found.kinds.iter().any(|listed| listed == kind.name());
+    if !Kind::ALL.into_iter().any(is_listed) {
+        return Err(Error::Misuse(
+            "none of the kinds that there are rules for can be listed: nothing was looked at"
+                .to_owned(),
+        ));
+    }
     let data = found
         .objects
         .iter()
