@@ -120,12 +120,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Prints help to standard output, or the mistake to standard error, and gives the exit code:
-    /// that of a mistake is 2 where 1 is an answer.
-    pub(crate) fn report(self, answers: bool) -> ExitCode {
+    /// Prints help to standard output, or the mistake to standard error, and gives the exit code.
+    pub(crate) fn report(self, args: &[OsString]) -> ExitCode {
         if !self.is_help {
             output::failure(&self.text);
-            return ExitCode::from(if answers { 2 } else { 1 });
+            return no_answer(args);
         }
         match output::data(&self.text) {
             Err(error) if !error.is_broken_pipe() => ExitCode::FAILURE,
@@ -198,11 +197,15 @@ fn with_objects(args: &[OsString], error: &clap::Error) -> Option<Vec<OsString>>
     word.contains('/').then_some(args)
 }
 
-/// Whether a command was typed whose code 1 is an answer, however wrong the rest is.
-pub(crate) fn answers(args: &[OsString]) -> bool {
+/// The exit code of a failure: 2 for the commands whose code 1 is an answer, however wrong the rest
+/// is that was typed.
+pub(crate) fn no_answer(args: &[OsString]) -> ExitCode {
     let matches = command().ignore_errors(true).try_get_matches_from_mut(args);
-    matches
-        .is_ok_and(|matches| matches!(matches.subcommand_name(), Some("diff" | "lint" | "preview")))
+    let verb = matches.as_ref().ok().and_then(|m| m.subcommand_name());
+    ExitCode::from(match verb {
+        Some("diff" | "lint" | "preview") => 2,
+        _ => 1,
+    })
 }
 
 /// The global flags among words that need not make a complete command; used by completion.

@@ -8,16 +8,13 @@ use std::io;
 use crate::cluster::ClusterError;
 use crate::github::GithubError;
 
-/// Failure of a command. The program ends with code 1, unless [`Error::code`] says otherwise.
+/// Failure of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// What was typed cannot be carried out.
     #[error("{0}")]
     Input(String),
-    /// What was typed makes no sense for a command whose code 1 means something else.
-    #[error("{0}")]
-    Misuse(String),
-    /// The answer was printed already, and is not the good one.
+    /// The answer was printed already, and is not the good one: no failure, but code 1.
     #[error("the answer is no")]
     Answer,
     /// The API server could not be reached, or said no.
@@ -74,15 +71,6 @@ impl Error {
     /// Shorthand for [`Error::Input`].
     pub(crate) fn input(message: impl Into<String>) -> Self {
         Self::Input(message.into())
-    }
-
-    /// The exit code. Commands that answer a question end with 1 when the answer is no, and with 2
-    /// when they could not answer.
-    pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self::Misuse(_) => 2,
-            _ => 1,
-        }
     }
 
     /// Whether the reader of our output is gone, as in `kubectl flux get all | head -1`.

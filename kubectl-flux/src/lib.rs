@@ -32,15 +32,15 @@ const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 /// Runs the program with the given arguments, the first being the name it was called by.
 ///
 /// Data goes to standard output, everything said to the person to standard error. The code is 0
-/// on success and 1 on any failure, as with Flux; `lint` and `preview` keep 1 for their answers and
-/// end with 2 when they have none.
+/// on success and 1 on any failure, as with Flux; `diff`, `lint` and `preview` keep 1 for their
+/// answers and end with 2 when they have none.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let outcome = match complete::words(&args) {
         Some(words) => complete::run(&words),
         None => match cli::parse(&args) {
             Ok(cli) => commands::run(cli),
-            Err(stop) => return stop.report(cli::answers(&args)),
+            Err(stop) => return stop.report(&args),
         },
     };
     match outcome {
@@ -50,7 +50,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Error::Answer) => ExitCode::FAILURE,
         Err(error) => {
             output::failure(&error);
-            ExitCode::from(error.code())
+            cli::no_answer(&args)
         }
     }
 }

@@ -353,6 +353,25 @@ fn without_a_cluster_the_remedy_is_told() {
 }
 
 #[test]
+fn no_answer_is_told_from_a_bad_one() {
+    for (args, code) in [
+        (&["preview", "image-policy", "x"][..], 2),
+        (&["preview", "image-policy", "x", "-n", "BAD"], 2),
+        (&["diff", "ks", "x", "--path=/nonexistent"], 2),
+        (&["-n", "BAD", "diff", "ks", "x", "--path=."], 2),
+        (&["lint", "--all"], 2),
+        (&["lint", "-", "-n", "BAD"], 2),
+        (&["lint", "--bogus"], 2),
+        (&["get", "ks", "-n", "BAD"], 1),
+    ] {
+        let output = run(args);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains('\u{2717}'), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
 fn the_namespace_comes_from_flag_environment_or_context() {
     let export = ["create", "ks", "x", "--source=a", "--export"];
     let namespace = |command: &mut Command| {

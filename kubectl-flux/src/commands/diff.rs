@@ -62,13 +62,6 @@ struct Change {
 /// Runs the command: 0 means no difference, 1 differences, 2 that there is no answer.
 pub(crate) fn run(what: &Diff, context: &Context) -> Result<(), Error> {
     let Diff::Kustomization(args) = what;
-    answer(args, context).map_err(|error| match error {
-        Error::Answer | Error::Misuse(_) | Error::Output(_) => error,
-        other => Error::Misuse(other.to_string()),
-    })
-}
-
-fn answer(args: &Args, context: &Context) -> Result<(), Error> {
     args.request.check()?;
     let Some(changes) = context.block_on(changes(args, context))? else {
         output::note(format!(
@@ -185,7 +178,7 @@ fn conclude(changes: &[Change]) -> Result<(), Error> {
         ));
     }
     if failed > 0 {
-        return Err(Error::Misuse(format!(
+        return Err(Error::Input(format!(
             "{failed} of the objects cannot be applied or compared"
         )));
     }

@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 
 /// Refuses what makes no sense, before anything is read.
 fn check(args: &Args) -> Result<(), Error> {
-    let misuse = |text: &str| Err(Error::Misuse(text.to_owned()));
+    let misuse = |text: &str| Err(Error::input(text));
     let named = !args.paths.is_empty() || !args.overlays.is_empty();
     if args.all && named {
         return misuse("--all looks at the cluster: name no files with it");

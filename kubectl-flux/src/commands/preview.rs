@@ -29,16 +29,11 @@ pub(crate) fn run(preview: &Preview, context: &Context) -> Result<(), Error> {
     }
 }
 
-/// What was typed makes no sense, or cannot be read.
-fn misuse(message: impl Into<String>) -> Error {
-    Error::Misuse(message.into())
-}
-
 /// Reads a file, or standard input for `-`.
 fn read_text(path: &str) -> Result<String, Error> {
     let read = match path {
         "-" => std::io::read_to_string(std::io::stdin()),
         path => std::fs::read_to_string(path),
     };
-    read.map_err(|error| misuse(format!("cannot read {path}: {error}")))
+    read.map_err(|error| Error::input(format!("cannot read {path}: {error}")))
 }

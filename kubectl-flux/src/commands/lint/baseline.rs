@@ -50,9 +50,9 @@ impl Baseline {
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let shown = path.display();
         let text = fs::read_to_string(path)
-            .map_err(|error| Error::Misuse(format!("cannot read the baseline {shown}: {error}")))?;
+            .map_err(|error| Error::Input(format!("cannot read the baseline {shown}: {error}")))?;
         let content: Content = serde_json::from_str(&text).map_err(|error| {
-            Error::Misuse(format!(
+            Error::Input(format!(
                 "{shown} is not a baseline: {error}; make it with --write-baseline"
             ))
         })?;

@@ -74,7 +74,7 @@ fn add(
         Err(error) if error.is_about_one_resource() => {
             output::warning(format!("rules about {kind} are silent: {error}"));
         }
-        Err(error) => return Err(Error::Misuse(error.to_string())),
+        Err(error) => return Err(error.into()),
     }
     Ok(())
 }
@@ -84,9 +84,8 @@ pub(super) async fn scan(args: &Args, context: &Context) -> Result<Outcome, Erro
     let found = objects(context).await?;
     let is_listed = |kind: Kind| found.kinds.iter().any(|listed| listed == kind.name());
     if !Kind::ALL.into_iter().any(is_listed) {
-        return Err(Error::Misuse(
-            "none of the kinds that there are rules for can be listed: nothing was looked at"
-                .to_owned(),
+        return Err(Error::input(
+            "none of the kinds that there are rules for can be listed: nothing was looked at",
         ));
     }
     let data = found

@@ -34,7 +34,7 @@ pub(super) fn all(paths: &[String]) -> Result<(BTreeMap<String, PathBuf>, Vec<Fi
         }
         let path = Path::new(name);
         let metadata = fs::metadata(path)
-            .map_err(|error| Error::Misuse(format!("cannot read {name}: {error}")))?;
+            .map_err(|error| Error::Input(format!("cannot read {name}: {error}")))?;
         if metadata.is_dir() {
             let mut found = Vec::new();
             Walk::new(path)?.folder(path, &mut found)?;
@@ -66,13 +66,13 @@ fn read(name: &str, path: &Path) -> Result<String, Error> {
         .map_err(|source| failed(name, source))?
         .len();
     if size > LARGEST {
-        return Err(Error::Misuse(format!(
+        return Err(Error::Input(format!(
             "{name} has {size} bytes, more than the {LARGEST} that a manifest may have"
         )));
     }
     let bytes = fs::read(path).map_err(|source| failed(name, source))?;
     String::from_utf8(bytes)
-        .map_err(|_| Error::Misuse(format!("{name} is not UTF-8 text: save it as such")))
+        .map_err(|_| Error::Input(format!("{name} is not UTF-8 text: save it as such")))
 }
 
 fn failed(name: &str, source: std::io::Error) -> Error {

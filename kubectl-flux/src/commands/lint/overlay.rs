@@ -35,7 +35,7 @@ pub(super) async fn build(overlays: &[String]) -> Result<Vec<Built>, Error> {
 
 async fn one(overlay: &str) -> Result<Vec<Built>, Error> {
     let misuse = |error: &dyn std::fmt::Display| {
-        Error::Misuse(format!("cannot build the overlay {overlay}: {error}"))
+        Error::Input(format!("cannot build the overlay {overlay}: {error}"))
     };
     let folder = fs::canonicalize(overlay).map_err(|error| misuse(&error))?;
     let root = root(&folder);

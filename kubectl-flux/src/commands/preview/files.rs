@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use flux_image::marker;
 use flux_image::update::Content;
 
-use super::misuse;
 use crate::disk;
 use crate::error::Error;
 
@@ -62,9 +61,9 @@ pub(super) fn write(dir: &Path, files: &[(&str, &str)]) -> Result<(), Error> {
         .zip(files)
         .map(|(path, (_, text))| (path.as_path(), *text))
         .collect();
-    disk::write("cannot write", &files).map_err(|error| misuse(error.to_string()))
+    disk::write("cannot write", &files).map_err(|error| Error::input(error.to_string()))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    misuse(format!("cannot read {}: {error}", path.display()))
+    Error::input(format!("cannot read {}: {error}", path.display()))
 }

@@ -6,7 +6,7 @@ use flux_lang::goregex::GoRegex;
 use serde_json::{Value, json};
 
 use super::tags::{self, Source};
-use super::{manifests, misuse, read_text};
+use super::{manifests, read_text};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -76,14 +76,16 @@ struct Subject {
 
 fn answer(args: &Args, context: &Context) -> Result<Answer, Error> {
     match (&args.file, &args.name) {
-        (None, None) => Err(misuse(
+        (None, None) => Err(Error::input(
             "name an ImagePolicy of the cluster, or give one with -f POLICY.yaml",
         )),
         (Some(file), name) => {
             let subject = from_file(file, name.as_deref(), context)?;
             let tags = match &args.tags {
                 Some(path) if path == "-" && file == "-" => {
-                    return Err(misuse("only one of -f and --tags can be standard input"));
+                    return Err(Error::input(
+                        "only one of -f and --tags can be standard input",
+                    ));
                 }
                 Some(path) => Ok(tags::of_text(&read_text(path)?)),
                 None => {
@@ -120,7 +122,7 @@ fn from_file(file: &str, name: Option<&str>, context: &Context) -> Result<Subjec
     }
     let [policy] = policies[..] else {
         let names: Vec<&str> = policies.iter().map(|p| manifests::name(p)).collect();
-        return Err(misuse(match (names.is_empty(), name) {
+        return Err(Error::input(match (names.is_empty(), name) {
             (true, None) => format!("{file} holds no ImagePolicy"),
             (true, Some(name)) => format!("{file} holds no ImagePolicy \"{name}\""),
             _ => format!(
@@ -144,11 +146,11 @@ fn from_file(file: &str, name: Option<&str>, context: &Context) -> Result<Subjec
         });
     Ok(Subject {
         policy: policy_spec(policy)
-            .map_err(|error| misuse(format!("{file}: ImagePolicy spec: {error}")))?,
+            .map_err(|error| Error::input(format!("{file}: ImagePolicy spec: {error}")))?,
         repository: repository
             .map(repository_spec)
             .transpose()
-            .map_err(|error| misuse(format!("{file}: ImageRepository spec: {error}")))?,
+            .map_err(|error| Error::input(format!("{file}: ImageRepository spec: {error}")))?,
     })
 }
 

@@ -9,7 +9,7 @@ use flux_image::message;
 use flux_image::update::{self, Scope, Update};
 use serde_json::{Value, json};
 
-use super::{diff, files, manifests, misuse, read_text};
+use super::{diff, files, manifests, read_text};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         policies.extend(from_file(file, context.namespace())?);
     }
     for text in &args.policy {
-        let (key, image) = policy(text).map_err(misuse)?;
+        let (key, image) = policy(text).map_err(Error::input)?;
         policies.insert(key, Some(image));
     }
     let template = args.template.as_deref().map(template).transpose()?;
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         elsewhere: Vec::new(),
     };
     if !args.dir.join(&scope.path).exists() {
-        return Err(misuse(format!(
+        return Err(Error::input(format!(
             "there is no {} below {}",
             scope.path,
             args.dir.display()
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
             let automation = (context.namespace(), AUTOMATION);
             let message =
                 message::render(Some(&text), automation, &update.changes, &BTreeMap::new());
-            Some(message.map_err(|error| misuse(chain(&error)))?)
+            Some(message.map_err(|error| Error::input(chain(&error)))?)
         }
         _ => None,
     };
@@ -169,7 +169,7 @@ fn from_file(file: &str, namespace: &str) -> Result<Policies, Error> {
     let objects = manifests::read(file)?;
     let policies = manifests::of_kind(&objects, Kind::ImagePolicy.name());
     if policies.is_empty() {
-        return Err(misuse(format!("{file} holds no ImagePolicy")));
+        return Err(Error::input(format!("{file} holds no ImagePolicy")));
     }
     let mut selected = Policies::new();
     for policy in policies {
@@ -178,7 +178,7 @@ fn from_file(file: &str, namespace: &str) -> Result<Policies, Error> {
             Value::Null => None,
             status => Some(serde_json::from_value::<ImageRef>(status.clone()).map_err(
                 |error| {
-                    misuse(format!(
+                    Error::input(format!(
                         "{file}: status.latestRef of ImagePolicy \"{}\": {error}",
                         manifests::name(policy)
                     ))

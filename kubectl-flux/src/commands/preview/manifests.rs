@@ -3,14 +3,14 @@
 use flux_lang::yaml;
 use serde_json::Value;
 
-use super::{misuse, read_text};
+use super::read_text;
 use crate::error::Error;
 
 /// All objects of a YAML file, those inside of a List included.
 pub(super) fn read(path: &str) -> Result<Vec<Value>, Error> {
     let text = read_text(path)?;
     let documents =
-        yaml::read(&text).map_err(|error| misuse(format!("{path} is not YAML: {error}")))?;
+        yaml::read(&text).map_err(|error| Error::input(format!("{path} is not YAML: {error}")))?;
     let mut objects = Vec::new();
     for mut document in documents {
         match document.value.get_mut("items").map(Value::take) {

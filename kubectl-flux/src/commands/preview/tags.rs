@@ -9,7 +9,6 @@ use flux_registry::{Client, ClientOptions, Credentials, Reference};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use serde_json::Value;
 
-use super::misuse;
 use crate::cluster::{Cluster, Scope, install_tls_provider};
 use crate::error::Error;
 
@@ -40,12 +39,12 @@ impl Source {
     ) -> Result<Self, Error> {
         let known = repository.map(|repository| repository.image.as_str());
         let Some(image) = image.or(known) else {
-            return Err(misuse(
+            return Err(Error::input(
                 "there are no tags to choose from: give them with --tags FILE, the image with \
                  --image REF, or the ImageRepository in the file of -f",
             ));
         };
-        let reference = Reference::parse(image).map_err(|error| misuse(error.to_string()))?;
+        let reference = Reference::parse(image).map_err(|error| Error::input(error.to_string()))?;
         let credentials = docker_configuration()
             .and_then(|json| Credentials::from_docker_config(&json, &reference).ok())
             .unwrap_or_else(Credentials::anonymous);
