@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use flux_api::KustomizationSpec;
 use flux_build::Files;
+use flux_lang::yaml;
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::source::{Source, SourceError};
@@ -165,14 +167,35 @@ fn leads_to(files: &Files) -> Option<BTreeSet<String>> {
             return None;
         }
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let ends = |c: char| c.is_whitespace() || "\"'`,;=[]{}()#".contains(c);
-        for word in text.split(ends) {
-            if word.split('/').any(|part| part == "..") {
-                found.extend(normal(word, directory));
-            }
+        if !text.contains("..") {
+            continue;
+        }
+        for document in yaml::read(text).ok()? {
+            named(&document.value, &mut |name| {
+                if name.split('/').any(|part| part == "..") {
+                    found.extend(normal(name, directory));
+                }
+            });
         }
     }
     Some(found)
+}
+
+/// All texts that may be paths: those of one line, and of `key=path` the path. What kustomization
+/// files hold on several lines are objects.
+fn named(value: &Value, take: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) if !text.trim_end().contains('\n') => {
+            let text = text.trim();
+            take(text);
+            if let Some((_, path)) = text.split_once('=') {
+                take(path);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| named(value, take)),
+        Value::Object(map) => map.values().for_each(|value| named(value, take)),
+        _ => {}
+    }
 }
 
 /// A path from the root, without `.` and `..`; `None` when it leads out.
@@ -219,6 +242,21 @@ mod tests {
             list(&["apps/c.txt"])
         );
         assert_eq!(found("resources: [b/../../c]"), list(&["apps/c"]));
+        // Names as people give them to folders.
+        for name in ["my base", "a=b", "a,b", "a(1)", "a#1", "it's", "[a]"] {
+            let expected = format!("apps/{name}/x");
+            let text = format!("resources:\n- ../{name}/x # why\n");
+            assert_eq!(found(&text), list(&[&expected]), "{text}");
+        }
+        assert_eq!(
+            found("secretGenerator:\n- envs: [key=../my c.txt]\n"),
+            list(&["apps/my c.txt"])
+        );
+        assert_eq!(
+            found("patches:\n- patch: |-\n    a: ../b\n    c: d\n"),
+            list(&[])
+        );
+        assert_eq!(found("resources: [../a"), None);
         assert_eq!(found("resources: [../../../out]"), list(&[]));
         assert_eq!(found("resources: [\"\\x2e./base\"]"), None);
         assert_eq!(found("transformers: [t.yaml]"), None);
