@@ -1,14 +1,14 @@
 //! Expressions of the Common Expression Language in specs: `healthCheckExprs` and `readyExpr`.
 //!
 //! They are evaluated on a thread for blocking work. The language has no loops, but nested macros
-//! over long lists take their time, and nothing can interrupt them: what would take too long is
-//! found beforehand and refused.
+//! over long lists take their time, and only our own functions can interrupt them: what would take
+//! too long without those is found beforehand and refused.
 
 mod functions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cel::{Context as Scope, ExecutionError, IdedExpr};
 use serde_json::Value;
@@ -67,7 +67,8 @@ impl Expression {
             let why = "its macros are nested too deeply for lists of this length";
             return Err(CelError::Evaluate(self.text.to_string(), why.to_owned()));
         }
-        let work = tokio::task::spawn_blocking(move || evaluate(&program, &variables));
+        let deadline = Instant::now() + LIMIT;
+        let work = tokio::task::spawn_blocking(move || evaluate(&program, &variables, deadline));
         let answer = match tokio::time::timeout(LIMIT, work).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err("it could not be carried out".to_owned()),
@@ -151,10 +152,14 @@ fn longest(value: &Value) -> usize {
     }
 }
 
-fn evaluate(program: &IdedExpr, variables: &[(String, Value)]) -> Result<bool, String> {
+fn evaluate(
+    program: &IdedExpr,
+    variables: &[(String, Value)],
+    deadline: Instant,
+) -> Result<bool, String> {
     let mut left = MAX_VALUES;
     let mut scope = Scope::default();
-    functions::add(&mut scope);
+    functions::add(&mut scope, deadline);
     flux_lang::cel::compare::add(&mut scope);
     for (name, value) in variables {
         let value = convert(value, &mut left).ok_or("the object is too large for it")?;

@@ -2,6 +2,7 @@
 //! strings, sets and encoders. Positions count characters. Pure.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -13,24 +14,33 @@ const MAX_TEXT: usize = 1 << 20;
 
 type Answer = Result<Value, String>;
 
-/// Makes the functions known to expressions.
-pub(super) fn add(scope: &mut Context<'_>) {
+/// Makes the functions known to expressions; after `deadline` they fail, since nothing else ends an
+/// evaluation that nobody waits for any more.
+pub(super) fn add(scope: &mut Context<'_>, deadline: Instant) {
     for (name, function) in METHODS {
         scope.add_function(
             name,
             move |This(this): This<Value>, Arguments(arguments): Arguments| {
-                carry_out(name, function(&this, &arguments))
+                carry_out(name, deadline, || function(&this, &arguments))
             },
         );
     }
     for (name, function) in FUNCTIONS {
         scope.add_function(name, move |Arguments(arguments): Arguments| {
-            carry_out(name, function(&arguments))
+            carry_out(name, deadline, || function(&arguments))
         });
     }
 }
 
-fn carry_out(name: &str, answer: Answer) -> Result<Value, ExecutionError> {
+fn carry_out(
+    name: &str,
+    deadline: Instant,
+    function: impl FnOnce() -> Answer,
+) -> Result<Value, ExecutionError> {
+    let answer = match Instant::now() < deadline {
+        true => function(),
+        false => Err("the time for the expression is over".to_owned()),
+    };
     answer.map_err(|why| ExecutionError::function_error(name, why))
 }
 
@@ -47,24 +57,35 @@ const METHODS: [(&str, Method); 12] = [
         _ => wrong_arguments(),
     }),
     ("indexOf", |this, arguments| {
-        let text = characters(this)?;
+        let this = text(this)?;
         let (wanted, from) = match arguments {
-            [wanted] => (characters(wanted)?, 0),
-            [wanted, from] => (characters(wanted)?, position(from, text.len())?),
+            [wanted] => (text(wanted)?, 0),
+            [wanted, from] => (text(wanted)?, position(from, this.chars().count())?),
             _ => return wrong_arguments(),
         };
-        let mut places = (from..=text.len()).filter(|at| is_at(&text, *at, &wanted));
-        Ok(index(places.next()))
+        let from = byte(this, from);
+        let found = this.get(from..).and_then(|rest| rest.find(wanted));
+        Ok(index(this, found.map(|at| from + at)))
     }),
     ("lastIndexOf", |this, arguments| {
-        let text = characters(this)?;
+        let this = text(this)?;
         let (wanted, last) = match arguments {
-            [wanted] => (characters(wanted)?, text.len()),
-            [wanted, last] => (characters(wanted)?, position(last, text.len())?),
+            [wanted] => (text(wanted)?, this.len()),
+            [wanted, last] => {
+                let last = position(last, this.chars().count())?;
+                (text(wanted)?, byte(this, last))
+            }
             _ => return wrong_arguments(),
         };
-        let mut places = (0..=last).rev().filter(|at| is_at(&text, *at, &wanted));
-        Ok(index(places.next()))
+        // It begins at `last` or before: nothing that ends later counts.
+        let mut end = last.saturating_add(wanted.len()).min(this.len());
+        while !this.is_char_boundary(end) {
+            end -= 1;
+        }
+        Ok(index(
+            this,
+            this.get(..end).and_then(|text| text.rfind(wanted)),
+        ))
     }),
     ("join", |this, arguments| {
         let parts = list(this)?
@@ -223,12 +244,17 @@ fn position(value: &Value, length: usize) -> Result<usize, String> {
     at.ok_or_else(|| format!("{number} is outside of the text, which has {length} characters"))
 }
 
-fn is_at(text: &[char], at: usize, wanted: &[char]) -> bool {
-    text.get(at..).is_some_and(|rest| rest.starts_with(wanted))
+/// Where a character begins, in bytes.
+fn byte(text: &str, character: usize) -> usize {
+    let mut places = text.char_indices().map(|(at, _)| at);
+    places.nth(character).unwrap_or(text.len())
 }
 
-fn index(at: Option<usize>) -> Value {
-    Value::Int(at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1))
+/// A place in bytes as a position, or -1.
+fn index(text: &str, at: Option<usize>) -> Value {
+    let before = at.and_then(|at| text.get(..at));
+    let position = before.and_then(|before| i64::try_from(before.chars().count()).ok());
+    Value::Int(position.unwrap_or(-1))
 }
 
 /// As Go splits: an empty separator between all characters, a limit keeps the rest in one piece.
@@ -362,13 +388,19 @@ fn plain(value: &Value) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use cel::Program;
 
     use super::*;
 
     fn evaluate(text: &str) -> Result<Value, String> {
+        evaluate_by(text, Instant::now() + Duration::from_secs(60))
+    }
+
+    fn evaluate_by(text: &str, deadline: Instant) -> Result<Value, String> {
         let mut scope = Context::default();
-        add(&mut scope);
+        add(&mut scope, deadline);
         let program = Program::compile(text).map_err(|error| error.to_string())?;
         program.execute(&scope).map_err(|error| error.to_string())
     }
@@ -382,6 +414,11 @@ mod tests {
             "'hello mellow'.indexOf('ello') == 1",
             "'hello mellow'.indexOf('jello') == -1",
             "'hello mellow'.indexOf('ello', 2) == 7",
+            "'héllö héllö'.indexOf('ö', 5) == 10",
+            "'héllö héllö'.lastIndexOf('llö') == 8",
+            "'héllö héllö'.lastIndexOf('ö', 9) == 4",
+            "'héllö héllö'.lastIndexOf('é', 7) == 7",
+            "'héllö héllö'.lastIndexOf('x', 3) == -1",
             "'hello mellow'.lastIndexOf('') == 12",
             "'hello mellow'.lastIndexOf('ello', 6) == 1",
             "['hello', 'mellow'].join() == 'hellomellow'",
@@ -436,5 +473,18 @@ mod tests {
         }
         let long = format!("'{}'.replace('', '{}')", "a".repeat(2000), "b".repeat(2000));
         assert!(evaluate(&long).unwrap_err().contains("longer than"));
+    }
+
+    #[test]
+    fn nothing_goes_on_for_long() {
+        let now = Instant::now();
+        let late = evaluate_by("'a'.indexOf('a') == 0", now).unwrap_err();
+        assert!(late.contains("time for the expression is over"), "{late}");
+        let (text, wanted) = ("a".repeat(200_000), "a".repeat(100_000) + "b");
+        for method in ["indexOf", "lastIndexOf"] {
+            let found = evaluate(&format!("'{text}'.{method}('{wanted}') == -1"));
+            assert_eq!(found, Ok(Value::Bool(true)));
+        }
+        assert!(now.elapsed() < Duration::from_secs(30));
     }
 }
