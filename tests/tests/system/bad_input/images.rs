@@ -4,7 +4,7 @@ use flux_api::{ImagePolicy, ImageRepository};
 use flux_tests::sandbox::wait::free_port;
 use serde_json::{Value, json};
 
-use super::scene::Scene;
+use super::{manifests::condition, scene::Scene};
 
 const APP: &str = "app";
 
@@ -79,6 +79,51 @@ async fn a_digest_is_waited_for_as_long_as_the_repository_says() {
         .says::<ImagePolicy>(APP, "False", "ReadOperationFailed", &words)
         .await;
     scene.others_go_on().await;
+}
+
+/// More than the operator has workers.
+const SILENT: usize = 6;
+
+#[tokio::test]
+async fn a_registry_that_goes_silent_holds_nobody_up() {
+    let scene = Scene::start("silent-registry").await;
+    // It takes every connection and never says a word.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = listener.local_addr().unwrap().to_string();
+    let name = |number| format!("silent-{number}");
+    for number in 0..SILENT {
+        let image = format!("{silent}/team/app-{number}");
+        let spec = json!({"image": image, "interval": "10m", "timeout": "20s"});
+        scene.apply::<ImageRepository>(&name(number), spec).await;
+    }
+    let registry = scene.env.registry().unwrap();
+    let path = format!("{}/{APP}", scene.namespace);
+    registry.push_tags(&path, &["1.0.0"]).await.unwrap();
+    let well = registry.image(&path);
+    image(&scene, &well).await;
+    scene.ready::<ImageRepository>(APP).await;
+    scene.others_go_on().await;
+    let waiting = async |number| {
+        let object = scene.api::<ImageRepository>().get(&name(number)).await;
+        let object = serde_json::to_value(object.unwrap()).unwrap();
+        condition(&object, "Ready")["status"] != "False"
+    };
+    let mut pending = 0;
+    for number in 0..SILENT {
+        pending += usize::from(waiting(number).await);
+    }
+    assert!(pending > 4, "only {pending} were waited for meanwhile");
+
+    for number in 0..SILENT {
+        let path = format!("team/app-{number}");
+        let words = [&silent, &path, "did not answer", "within 20s"];
+        scene
+            .says::<ImageRepository>(&name(number), "False", "ReadOperationFailed", &words)
+            .await;
+    }
+    let spec = json!({"image": well, "interval": "10m"});
+    scene.apply::<ImageRepository>(&name(0), spec).await;
+    scene.ready::<ImageRepository>(&name(0)).await;
 }
 
 #[tokio::test]

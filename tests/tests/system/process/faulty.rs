@@ -30,6 +30,10 @@ pub(super) enum Fault {
     Garbage,
     /// It answers with a page for people.
     Page,
+    /// It says nothing to a push, of which it takes nothing.
+    PushLost,
+    /// It takes a push and then says nothing.
+    AnswerLost,
 }
 
 /// The running server; it ends with its runtime.
@@ -133,6 +137,13 @@ async fn relay(mut client: TcpStream, server: SocketAddr, mut fault: watch::Rece
 
 async fn answer(State(behind): State<Behind>, request: Request) -> Response {
     let fault = *behind.fault.borrow();
+    let is_push = request.uri().path().ends_with("/git-receive-pack");
+    if is_push && matches!(fault, Fault::PushLost | Fault::AnswerLost) {
+        if fault == Fault::AnswerLost {
+            pass_on(&behind, request).await.ok();
+        }
+        return std::future::pending().await;
+    }
     match pass_on(&behind, request).await {
         Ok(answer) => spoil(answer, fault).await,
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),

@@ -78,7 +78,7 @@ impl Bad {
             Fault::Cut => &["closed"],
             Fault::Garbage => &["no proper answer"],
             Fault::Page => &["text/html"],
-            Fault::None => &[],
+            Fault::None | Fault::PushLost | Fault::AnswerLost => &[],
         }
     }
 
