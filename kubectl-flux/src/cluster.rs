@@ -212,19 +212,18 @@ impl Cluster {
         Ok(found.into_iter().map(|Lean(object)| object).collect())
     }
 
-    /// Lists several kinds at once; the answers are in the order of the kinds.
+    /// Lists several kinds at once; the answers are in the order of the kinds. Kinds that are not
+    /// installed have none, unless no kind is: who asks for all asks for those that there are.
     pub(crate) async fn list_each(
         &self,
         kinds: &[Kind],
         scope: Scope<'_>,
         selection: Selection<'_>,
     ) -> Vec<(Kind, Result<Vec<DynamicObject>, ClusterError>)> {
-        join_all(
-            kinds
-                .iter()
-                .map(|kind| async move { (*kind, self.list(*kind, scope, selection).await) }),
-        )
-        .await
+        let asked = kinds
+            .iter()
+            .map(|kind| async move { (*kind, self.list(*kind, scope, selection).await) });
+        errors::installed(join_all(asked).await)
     }
 
     /// All objects of a built-in namespaced kind that fit.

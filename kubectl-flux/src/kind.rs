@@ -107,6 +107,16 @@ impl Kind {
         self.facts().group
     }
 
+    /// The controller of Flux that works on the kind.
+    pub(crate) const fn controller(self) -> &'static str {
+        match self {
+            Self::GitRepository => "source-controller",
+            Self::Kustomization => "kustomize-controller",
+            Self::ImageRepository | Self::ImagePolicy => "image-reflector-controller",
+            Self::ImageUpdateAutomation => "image-automation-controller",
+        }
+    }
+
     /// Name of the CustomResourceDefinition: plural and group.
     pub(crate) fn crd_name(self) -> String {
         let facts = self.facts();

@@ -125,6 +125,20 @@ impl ClusterError {
     }
 }
 
+/// Answers about several kinds without the kinds that the server does not know; all of them if it
+/// knows none.
+pub(super) fn installed<K, T>(
+    answers: Vec<(K, Result<T, ClusterError>)>,
+) -> Vec<(K, Result<T, ClusterError>)> {
+    let (unknown, known): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .partition(|(_, answer)| matches!(answer, Err(ClusterError::UnknownKind(_))));
+    match known.is_empty() {
+        true => unknown,
+        false => known,
+    }
+}
+
 /// Failures of requests for several kinds, with those of one cause told together.
 pub(crate) fn together(failures: Vec<ClusterError>) -> Vec<ClusterError> {
     let mut unknown = Vec::new();
@@ -179,7 +193,7 @@ mod tests {
     use kube::core::Status;
     use serde_json::json;
 
-    use super::{ClusterError, together};
+    use super::{ClusterError, installed, together};
     use crate::kind::Kind;
 
     const SERVER: &str = "https://example.com/";
@@ -245,6 +259,23 @@ mod tests {
             error(&["b", "c"]),
             "Kustomization \"x\" not found in \"a\" namespace (it exists in b, c)"
         );
+    }
+
+    #[test]
+    fn kinds_that_are_not_installed_are_left_out() {
+        let unknown = || Err(ClusterError::UnknownKind("x".to_owned()));
+        let unreachable = || Err(ClusterError::Unauthorized("x".to_owned()));
+        let table: [(Vec<Result<(), ClusterError>>, &[usize]); 4] = [
+            (vec![Ok(()), unknown(), Ok(())], &[0, 2]),
+            (vec![unknown(), unreachable()], &[1]),
+            (vec![unknown(), unknown()], &[0, 1]),
+            (Vec::new(), &[]),
+        ];
+        for (answers, expected) in table {
+            let left = installed(answers.into_iter().enumerate().collect());
+            let left: Vec<usize> = left.iter().map(|(place, _)| *place).collect();
+            assert_eq!(left, expected);
+        }
     }
 
     #[test]

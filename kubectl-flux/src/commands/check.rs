@@ -5,6 +5,7 @@
 
 mod give_back;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -77,11 +78,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         }
         let deployments = cluster.flux_deployments(context.namespace()).await?;
         describe_distribution(&deployments);
-        let wanted = args.components.iter().chain(&args.components_extra);
+        let named = args.components.iter().chain(&args.components_extra);
+        let there = components_of(&deployments);
         let controllers = check_controllers(&deployments, context.namespace())
-            & check_components(wanted, &deployments);
+            & check_components(named.clone(), &there);
         let alone = check_rivals(&cluster, &deployments, context.namespace()).await?;
-        let definitions = check_definitions(&cluster).await?;
+        let wanted = kinds_of(named.chain(&there));
+        let definitions = check_definitions(&cluster, &wanted).await?;
         let passed = kubernetes && controllers && alone && definitions;
         if passed {
             output::success("all checks passed");
@@ -163,19 +166,26 @@ fn check_controllers(deployments: &[Deployment], namespace: &str) -> bool {
 }
 
 /// Whether the controllers that were named are there: as Deployments of upstream, or inside of ours.
-fn check_components<'a>(
-    wanted: impl Iterator<Item = &'a String>,
-    deployments: &[Deployment],
-) -> bool {
-    let there = components_of(deployments);
+fn check_components<'a>(named: impl Iterator<Item = &'a String>, there: &[String]) -> bool {
     let mut passed = true;
-    for name in wanted.filter(|name| !name.is_empty()) {
+    for name in named.filter(|name| !name.is_empty()) {
         if !there.contains(name) {
             passed = false;
             output::failure(format!("{name}: not installed"));
         }
     }
     passed
+}
+
+/// The kinds that have to be defined for these controllers. Those about images are extra
+/// components of Flux: they may be missing where nobody works on them.
+fn kinds_of<'a>(components: impl Iterator<Item = &'a String>) -> Vec<Kind> {
+    let components: BTreeSet<&str> = components.map(String::as_str).collect();
+    let is_wanted = |kind: &Kind| match kind {
+        Kind::GitRepository | Kind::Kustomization => true,
+        kind => components.contains(kind.controller()),
+    };
+    Kind::ALL.into_iter().filter(is_wanted).collect()
 }
 
 fn components_of(deployments: &[Deployment]) -> Vec<String> {
@@ -250,11 +260,11 @@ fn not_ready(deployment: &Deployment) -> Option<String> {
     None
 }
 
-async fn check_definitions(cluster: &Cluster) -> Result<bool, Error> {
+async fn check_definitions(cluster: &Cluster, wanted: &[Kind]) -> Result<bool, Error> {
     output::action("checking crds");
     let definitions = cluster.flux_definitions().await?;
     let mut passed = true;
-    for kind in Kind::ALL {
+    for kind in wanted {
         let name = kind.crd_name();
         if !definitions
             .iter()
@@ -377,8 +387,25 @@ mod tests {
         );
         assert!(!check_components(
             [&"helm-controller".to_owned()].into_iter(),
-            &some
+            &found
         ));
+    }
+
+    #[test]
+    fn definitions_are_wanted_by_controllers() {
+        for (components, expected) in [
+            (&["source-controller", "kustomize-controller"][..], 2),
+            (&[], 2),
+            (&["image-reflector-controller"], 4),
+            (&components::HERE, 5),
+        ] {
+            let components: Vec<String> = components.iter().map(|c| (*c).to_owned()).collect();
+            assert_eq!(
+                kinds_of(components.iter()).len(),
+                expected,
+                "{components:?}"
+            );
+        }
     }
 
     #[test]
