@@ -219,7 +219,17 @@ impl Github {
         Ok(branch.is_some_and(|branch| branch.protected))
     }
 
-    /// Lets a public key into a repository, in the place of others of the same title.
+    /// Makes sure that the token may deal with the keys of a repository, before anything depends on
+    /// that.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub(crate) async fn check_keys(&self, owner: &str, name: &str) -> Result<(), GithubError> {
+        self.keys(&keys_path(owner, name)).await.map(drop)
+    }
+
+    /// Lets a public key into a repository, in the place of others of the same title. Those go when
+    /// the new one is in.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -231,23 +241,37 @@ impl Github {
         public_key: &str,
         read_only: bool,
     ) -> Result<Registered, GithubError> {
-        let path = format!("/repos/{owner}/{name}/keys");
-        let mut outcome = Registered::Added;
-        for found in self.keys(&path).await? {
-            let is_same = key_part(&found.key) == key_part(public_key);
-            if is_same && found.read_only == read_only {
-                return Ok(Registered::Unchanged);
-            }
-            // A key is in GitHub once only, whatever its title.
-            if is_same || found.title == title {
-                let key = format!("{path}/{}", found.id);
-                self.send(Method::DELETE, &key, None).await?;
-                outcome = Registered::Replaced;
-            }
+        let path = keys_path(owner, name);
+        let new = DeployKey {
+            id: 0,
+            title: title.to_owned(),
+            key: public_key.to_owned(),
+            read_only,
+        };
+        let plan = plan(&self.keys(&path).await?, &new);
+        let delete = async |id: u64| {
+            let key = format!("{path}/{id}");
+            self.send(Method::DELETE, &key, None).await.map(drop)
+        };
+        if let Some(id) = plan.in_the_way {
+            delete(id).await?;
         }
-        let body = json!({"title": title, "key": public_key, "read_only": read_only});
-        self.send(Method::POST, &path, Some(body)).await?;
-        Ok(outcome)
+        if !plan.is_there {
+            let body = json!({"title": title, "key": public_key, "read_only": read_only});
+            self.send(Method::POST, &path, Some(body)).await?;
+        }
+        for id in &plan.outdated {
+            delete(*id).await?;
+        }
+        Ok(match plan {
+            Plan { is_there: true, .. } => Registered::Unchanged,
+            Plan {
+                in_the_way: None,
+                ref outdated,
+                ..
+            } if outdated.is_empty() => Registered::Added,
+            _ => Registered::Replaced,
+        })
     }
 
     async fn keys(&self, path: &str) -> Result<Vec<DeployKey>, GithubError> {
@@ -338,6 +362,34 @@ struct Answer {
     scopes: Option<String>,
 }
 
+/// What has to happen to the deploy keys of a repository for a new one.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// The key is in with the wanted rights.
+    is_there: bool,
+    /// The same key with other rights: GitHub takes a key once, so this one has to go first.
+    in_the_way: Option<u64>,
+    /// Other keys under the title of the new one.
+    outdated: Vec<u64>,
+}
+
+fn plan(found: &[DeployKey], new: &DeployKey) -> Plan {
+    let mut plan = Plan::default();
+    for key in found {
+        if key_part(&key.key) == key_part(&new.key) {
+            plan.is_there = key.read_only == new.read_only;
+            plan.in_the_way = (!plan.is_there).then_some(key.id);
+        } else if key.title == new.title {
+            plan.outdated.push(key.id);
+        }
+    }
+    plan
+}
+
+fn keys_path(owner: &str, name: &str) -> String {
+    format!("/repos/{owner}/{name}/keys")
+}
+
 /// A public key without its comment.
 fn key_part(key: &str) -> Vec<&str> {
     key.split_whitespace().take(2).collect()
@@ -354,7 +406,39 @@ pub(crate) fn owner_and_name(path: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{key_part, owner_and_name};
+    use super::{DeployKey, Plan, key_part, owner_and_name, plan};
+
+    fn key(id: u64, title: &str, key: &str, read_only: bool) -> DeployKey {
+        DeployKey {
+            id,
+            title: title.to_owned(),
+            key: key.to_owned(),
+            read_only,
+        }
+    }
+
+    #[test]
+    fn an_old_key_goes_when_the_new_one_is_in() {
+        let new = key(0, "flux", "ssh-ed25519 NEW", true);
+        let old = key(1, "flux", "ssh-ed25519 OLD", true);
+        let others = key(2, "ci", "ssh-ed25519 CI", true);
+        let there = key(3, "flux", "ssh-ed25519 NEW me@here", true);
+        let rights = key(4, "by hand", "ssh-ed25519 NEW", false);
+        for (found, is_there, in_the_way, outdated) in [
+            (vec![others.clone()], false, None, vec![]),
+            (vec![old.clone(), others], false, None, vec![1]),
+            (vec![there.clone()], true, None, vec![]),
+            (vec![old.clone(), there], true, None, vec![1]),
+            (vec![rights, old], false, Some(4), vec![1]),
+        ] {
+            let expected = Plan {
+                is_there,
+                in_the_way,
+                outdated,
+            };
+            assert_eq!(plan(&found, &new), expected, "{found:?}");
+        }
+    }
 
     #[test]
     fn repositories_of_urls() {

@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::process::Output;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 #[path = "cluster/fake.rs"]
 mod fake;
 
-use fake::{list, ok, refusal};
+use fake::{Request, list, ok, refusal};
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -52,7 +52,7 @@ fn object(path: &str, name: &str) -> Value {
 }
 
 /// The name that a read or a watch of one object is about.
-fn name_of(request: &fake::Request) -> String {
+fn name_of(request: &Request) -> String {
     match request.query.split_once("metadata.name%3D") {
         Some((_, rest)) => rest.split('&').next().unwrap().to_owned(),
         None => request.path.rsplit('/').next().unwrap().to_owned(),
@@ -78,9 +78,7 @@ fn a_source_that_is_missing_holds_back_its_own_only() {
             let name = name_of(request);
             let kind = kind_of(&request.path);
             if kind == "GitRepository" && name == "gone" {
-                let status = json!({"kind": "Status", "code": 404, "reason": "NotFound",
-                    "message": "\"gone\" not found", "details": {"name": "gone"}});
-                return (404, status.to_string());
+                return refusal(404, "\"gone\" not found", Some("gone"));
             }
             if kind.is_empty() {
                 return list(&[]);
@@ -98,7 +96,7 @@ fn a_source_that_is_missing_holds_back_its_own_only() {
             let token = asked.iter().find_map(|line| line.strip_prefix(&key));
             found["status"]["lastHandledReconcileAt"] = token.into();
             match () {
-                () if request.query.contains("watch=true") => refusal(403, "no watch"),
+                () if request.query.contains("watch=true") => refusal(403, "no watch", None),
                 () if request.query.contains("metadata.name") => list(&[found]),
                 () => ok(&found),
             }
@@ -117,4 +115,36 @@ fn a_source_that_is_missing_holds_back_its_own_only() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(!said.contains("annotating Kustomization a"), "{said}");
+}
+
+#[test]
+fn a_secret_stays_where_its_key_cannot_be_registered() {
+    let known_hosts = std::env::temp_dir().join(format!("known-hosts-{}", std::process::id()));
+    let key = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    std::fs::write(&known_hosts, format!("github.com ssh-ed25519 {key}\n")).unwrap();
+    let file = format!("--known-hosts-file={}", known_hosts.display());
+    for (url, more, words) in [
+        ("o/r", "--export", "it cannot be used with --export"),
+        ("o/r", "", "set GITHUB_TOKEN"),
+        (
+            "o",
+            "",
+            "is no repository on GitHub, which would be OWNER/NAME",
+        ),
+    ] {
+        let url = format!("--url=ssh://git@github.com/{url}");
+        let mut args = vec!["create", "secret", "git", "x", &url, &file];
+        args.push("--register-deploy-key=ro");
+        args.extend((!more.is_empty()).then_some(more));
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&writes);
+        let output = fake::run(&args, move |request| {
+            seen.lock().unwrap().push(request.method.clone());
+            refusal(404, "not found", Some("x"))
+        });
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+        assert_eq!(writes.lock().unwrap().as_slice(), &[] as &[String]);
+    }
+    std::fs::remove_file(known_hosts).unwrap();
 }

@@ -19,21 +19,47 @@ pub(super) struct Request {
     pub(super) body: Value,
 }
 
-/// What the server says: a status and a text.
-pub(super) type Answer = (u16, String);
+/// What the server says.
+pub(super) struct Answer {
+    status: u16,
+    body: String,
+    /// Whether the connection ends before the body does.
+    is_cut: bool,
+}
 
 /// An answer with an object.
 pub(super) fn ok(value: &Value) -> Answer {
-    (200, value.to_string())
+    plain(&value.to_string())
 }
 
-/// A refusal in the words of the API server, for something without a name.
-pub(super) fn refusal(code: u16, message: &str) -> Answer {
+/// An answer with a text.
+pub(super) fn plain(text: &str) -> Answer {
+    Answer {
+        status: 200,
+        body: text.to_owned(),
+        is_cut: false,
+    }
+}
+
+/// The beginning of an answer.
+pub(super) fn cut(text: &str) -> Answer {
+    Answer {
+        is_cut: true,
+        ..plain(text)
+    }
+}
+
+/// A refusal, about the object of a name or about none.
+pub(super) fn refusal(code: u16, message: &str, name: Option<&str>) -> Answer {
     let status = json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
         "reason": if code == 403 { "Forbidden" } else { "NotFound" }, "message": message,
+        "details": {"name": name.unwrap_or_default()},
     });
-    (code, status.to_string())
+    Answer {
+        status: code,
+        ..ok(&status)
+    }
 }
 
 /// The objects of a kind.
@@ -73,12 +99,16 @@ pub(super) fn run(
 /// One request per connection. A peer that went away ends it.
 fn serve(mut stream: &TcpStream, answer: &dyn Fn(&Request) -> Answer) {
     let Some(request) = read(stream) else { return };
-    let (status, body) = answer(&request);
+    let Answer {
+        status,
+        body,
+        is_cut,
+    } = answer(&request);
     let _ = write!(
         stream,
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
-        body.len()
+        body.len() + usize::from(is_cut)
     );
 }
 

@@ -86,13 +86,25 @@ pub(super) fn run(args: &Args, shared: &Shared, context: &Context) -> Result<(),
     if login.ca_file.is_some() && args.register_deploy_key.is_none() {
         output::warning("--ca-crt-file has no effect over SSH");
     }
+    if shared.export && args.register_deploy_key.is_some() {
+        return Err(Error::input(
+            "--register-deploy-key needs a key that stays: it cannot be used with --export, which \
+             makes another one each time; apply the Secret, then run this without --export",
+        ));
+    }
     context.block_on(async {
+        // A Secret is not overwritten for a key that nobody lets in.
+        let registration = Registration::prepare(args, &url.parsed).await?;
         if args.public_key_only
             && !shared.export
             && args.keys.private_key_file().is_none()
             && let Some(key) = public_key(context, name).await?
         {
-            return output::data(&format!("{}\n", key.trim()));
+            output::data(&format!("{}\n", key.trim()))?;
+            return match registration {
+                Some(registration) => registration.register(context, name, key.trim()).await,
+                None => Ok(()),
+            };
         }
         let credentials = Credentials::ssh(&url.parsed, &args.keys, args.password.as_ref()).await?;
         if shared.export {
@@ -105,8 +117,8 @@ pub(super) fn run(args: &Args, shared: &Shared, context: &Context) -> Result<(),
         } else {
             say(&credentials, context, name, verb);
         }
-        match args.register_deploy_key.as_deref() {
-            Some(access) => register(args, &url.parsed, access, (context, name), key).await,
+        match registration {
+            Some(registration) => registration.register(context, name, key).await,
             None => {
                 if let Some(page) = forge::key_page(&url.parsed).filter(|_| !args.public_key_only) {
                     output::action(format!("add the deploy key at {page}"));
@@ -130,38 +142,58 @@ async fn public_key(context: &Context, name: &str) -> Result<Option<String>, Err
     Ok(key.and_then(|key| String::from_utf8(key.0).ok()))
 }
 
-/// Lets a key into the repository of a URL.
-async fn register(
-    args: &Args,
-    url: &GitUrl,
-    access: &str,
-    (context, name): (&Context, &str),
-    key: &str,
-) -> Result<(), Error> {
-    let path = url.server_path();
-    let Some((owner, repository)) = github::owner_and_name(&path) else {
-        return Err(Error::input(format!(
-            "{path} is no repository on GitHub, which would be OWNER/NAME"
-        )));
-    };
-    let token = std::env::var("GITHUB_TOKEN").unwrap_or_default();
-    if token.trim().is_empty() {
-        return Err(Error::input(
-            "--register-deploy-key needs a personal access token: set GITHUB_TOKEN",
-        ));
+/// A repository on GitHub that a key is to be let into.
+struct Registration {
+    github: Github,
+    owner: String,
+    repository: String,
+    is_read_only: bool,
+}
+
+impl Registration {
+    /// Finds out whether it can be done, if it is wanted at all.
+    async fn prepare(args: &Args, url: &GitUrl) -> Result<Option<Self>, Error> {
+        let Some(access) = args.register_deploy_key.as_deref() else {
+            return Ok(None);
+        };
+        let path = url.server_path();
+        let Some((owner, repository)) = github::owner_and_name(&path) else {
+            return Err(Error::input(format!(
+                "{path} is no repository on GitHub, which would be OWNER/NAME"
+            )));
+        };
+        let token = std::env::var("GITHUB_TOKEN").unwrap_or_default();
+        if token.trim().is_empty() {
+            return Err(Error::input(
+                "--register-deploy-key needs a personal access token: set GITHUB_TOKEN",
+            ));
+        }
+        let host = args.hostname.as_deref().unwrap_or(forge::github_host(url));
+        let github = Github::new(host, token.trim().into(), args.ca_crt_file.as_ref())?;
+        github.check_keys(owner, repository).await?;
+        Ok(Some(Self {
+            github,
+            owner: owner.to_owned(),
+            repository: repository.to_owned(),
+            is_read_only: access == "ro",
+        }))
     }
-    let host = args.hostname.as_deref().unwrap_or(forge::github_host(url));
-    let github = Github::new(host, token.trim().into(), args.ca_crt_file.as_ref())?;
-    let title = format!("{}-{name}", context.namespace());
-    let is_read_only = access == "ro";
-    let registered = github.register_key(owner, repository, &title, key, is_read_only);
-    let word = match registered.await? {
-        Registered::Added => "added to",
-        Registered::Replaced => "replaced in",
-        Registered::Unchanged => "is already in",
-    };
-    output::success(format!("deploy key {title:?} {word} {owner}/{repository}"));
-    Ok(())
+
+    /// Lets the key of a Secret in.
+    async fn register(&self, context: &Context, name: &str, key: &str) -> Result<(), Error> {
+        let (owner, repository) = (&self.owner, &self.repository);
+        let title = format!("{}-{name}", context.namespace());
+        let registered =
+            self.github
+                .register_key(owner, repository, &title, key, self.is_read_only);
+        let word = match registered.await? {
+            Registered::Added => "added to",
+            Registered::Replaced => "replaced in",
+            Registered::Unchanged => "is already in",
+        };
+        output::success(format!("deploy key {title:?} {word} {owner}/{repository}"));
+        Ok(())
+    }
 }
 
 type Labels = std::collections::BTreeMap<String, String>;
