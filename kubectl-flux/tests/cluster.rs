@@ -118,6 +118,30 @@ fn a_source_that_is_missing_holds_back_its_own_only() {
 }
 
 #[test]
+fn all_that_is_installed_is_waited_for() {
+    let wait = |installed: &'static [&'static str]| {
+        fake::run(&["wait", "--all", "-n", "apps"], move |request| {
+            let is_installed = installed.contains(&kind_of(&request.path));
+            match () {
+                () if request.path.starts_with("/api/v1/") => list(&[]),
+                () if !is_installed => refusal(404, "404 page not found", None),
+                () => list(&[object(&request.path, "web")]),
+            }
+        })
+    };
+    let output = wait(&["GitRepository", "Kustomization"]);
+    assert!(output.status.success(), "{}", said(&output));
+    for kind in ["GitRepository", "Kustomization"] {
+        let line = format!("{kind}/apps/web is ready");
+        assert!(said(&output).contains(&line), "{}", said(&output));
+    }
+    let output = wait(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let words = "the cluster does not know GitRepository, ImageRepository";
+    assert!(said(&output).contains(words), "{}", said(&output));
+}
+
+#[test]
 fn a_secret_stays_where_its_key_cannot_be_registered() {
     let known_hosts = std::env::temp_dir().join(format!("known-hosts-{}", std::process::id()));
     let key = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";

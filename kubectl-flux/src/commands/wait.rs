@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use crate::cluster::{Scope, Selection, View};
+use crate::cluster::{ClusterError, Scope, Selection, View, together};
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::{self, Kind};
@@ -61,9 +61,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
                 labels,
                 fields: None,
             };
+            let mut unknown = Vec::new();
             for (kind, found) in cluster.list_each(&Kind::ALL, scope, selection).await {
-                let found = found?.into_iter().filter(|object| !object.is_suspended());
-                awaited.extend(found.map(|before| Awaited { kind, before }));
+                match found {
+                    Ok(found) => awaited.extend(
+                        found
+                            .into_iter()
+                            .filter(|object| !object.is_suspended())
+                            .map(|before| Awaited { kind, before }),
+                    ),
+                    // Flux installs the kinds about images only where they are asked for.
+                    Err(error @ ClusterError::UnknownKind(_)) => unknown.push(error),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if unknown.len() == Kind::ALL.len() {
+                return report(together(unknown).into_iter().map(Error::from).collect());
             }
             if awaited.is_empty() {
                 return Err(Error::input("no objects found to wait for"));
