@@ -28,6 +28,8 @@ use crate::output::progress::Progress;
 const PICK_UP: Duration = Duration::from_secs(10);
 /// Watches that are open at once when many objects are waited for.
 const AT_ONCE: usize = 64;
+/// Time for the state of an object that is asked for once.
+const LOOK: Duration = Duration::from_secs(2);
 /// Pause between reads for those who may read an object but not watch it.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -68,7 +70,33 @@ pub(crate) async fn until(
     timeout: Duration,
 ) -> Result<DynamicObject, Error> {
     let progress = Progress::start();
-    watch(cluster, target, goal, before, timeout, &progress).await
+    let limit = Limit::starting_now(timeout);
+    watch(cluster, target, goal, before, limit, &progress).await
+}
+
+/// How long a wait may take, all of it together.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Limit {
+    fn starting_now(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            deadline: Instant::now() + timeout,
+        }
+    }
+
+    /// When an object whose turn comes at `now` is given up. One of so many that its turn comes too
+    /// late gets a look, for it may have become ready meanwhile.
+    fn of_a_turn(self, now: Instant) -> Instant {
+        match now < self.deadline {
+            true => self.deadline,
+            false => now + LOOK,
+        }
+    }
 }
 
 /// One of several objects that are waited for.
@@ -80,7 +108,7 @@ pub(crate) struct Awaited {
 }
 
 /// Waits for all objects at once, calls `report` with each outcome as soon as it is known, and
-/// returns when all are.
+/// returns when all are. `timeout` is for all of them together.
 pub(crate) async fn each<'a>(
     cluster: &Cluster,
     awaited: &'a [Awaited],
@@ -89,6 +117,7 @@ pub(crate) async fn each<'a>(
     mut report: impl FnMut(&'a Awaited, Result<DynamicObject, Error>),
 ) {
     let progress = Progress::start();
+    let limit = Limit::starting_now(timeout);
     let mut outcomes = futures::stream::iter(awaited)
         .map(|one| {
             let progress = &progress;
@@ -99,7 +128,7 @@ pub(crate) async fn each<'a>(
                     namespace: namespace.as_deref().unwrap_or_default(),
                     name: &name,
                 };
-                let outcome = watch(cluster, target, goal, &one.before, timeout, progress).await;
+                let outcome = watch(cluster, target, goal, &one.before, limit, progress).await;
                 (one, outcome)
             }
         })
@@ -114,23 +143,26 @@ async fn watch(
     target: Target<'_>,
     goal: &Goal<'_>,
     before: &DynamicObject,
-    timeout: Duration,
+    limit: Limit,
     progress: &Progress,
 ) -> Result<DynamicObject, Error> {
     let states = states(cluster, target);
     pin_mut!(states);
-    let deadline = Instant::now() + timeout;
     let pick_up = sleep(PICK_UP);
     pin_mut!(pick_up);
+    let deadline = limit.of_a_turn(Instant::now());
     let mut told = false;
     let mut picked_up = false;
-    let mut last = "its state is not known yet".to_owned();
+    let mut last = match assess(before, goal) {
+        Verdict::Pending { state, .. } => Last::Seen(state),
+        Verdict::Reached | Verdict::Failed { .. } => Last::Unasked,
+    };
     loop {
         let state = tokio::select! {
             () = sleep_until(deadline) => return Err(Error::Timeout {
-                waited: flux_api::go_string(timeout),
+                waited: flux_api::go_string(limit.timeout),
                 what: target.to_string(),
-                last: if picked_up { last } else { unattended(target) },
+                last: last.told(target, picked_up),
             }),
             () = &mut pick_up, if !told => {
                 told = true;
@@ -144,7 +176,7 @@ async fn watch(
         match state {
             None => return Err(Error::Deleted(target.to_string())),
             Some(State::Gone) => return Err(Error::Deleted(target.to_string())),
-            Some(State::Unknown(reason)) => last = reason,
+            Some(State::Unknown(reason)) => last = Last::Unknown(reason),
             Some(State::Seen(object)) => match assess(&object, goal) {
                 Verdict::Reached => return Ok(*object),
                 Verdict::Failed { reason, message } => {
@@ -157,7 +189,7 @@ async fn watch(
                 Verdict::Pending { attended, state } => {
                     picked_up |= attended || object.at("/status") != before.at("/status");
                     progress.show(&format!("{target}: {state}"));
-                    last = state;
+                    last = Last::Seen(state);
                 }
             },
         }
@@ -175,6 +207,30 @@ fn unattended(target: Target<'_>) -> String {
         "no controller has picked it up yet: is the one for {} running?",
         target.kind.group()
     )
+}
+
+/// The last thing known about an object.
+enum Last {
+    /// Nothing: its turn did not come.
+    Unasked,
+    /// What went on.
+    Seen(String),
+    /// Why the API server did not tell.
+    Unknown(String),
+}
+
+impl Last {
+    /// The cause of a wait that was too short. That no controller works is a guess; it does not
+    /// hide what is known.
+    fn told(self, target: Target<'_>, picked_up: bool) -> String {
+        match self {
+            Self::Unasked => "its state is not known yet".to_owned(),
+            Self::Unknown(reason) => reason,
+            Self::Seen(state) if picked_up => state,
+            Self::Seen(state) if state == assess::UNTOUCHED => unattended(target),
+            Self::Seen(state) => format!("{} Its last state: {state}", unattended(target)),
+        }
+    }
 }
 
 /// What is learned about the object over time.
@@ -237,4 +293,55 @@ fn is_forbidden(error: &watcher::Error) -> bool {
         _ => return false,
     };
     status.is_forbidden()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Kind, LOOK, Last, Limit, Target, assess};
+
+    #[test]
+    fn one_timeout_is_for_all() {
+        let limit = Limit::starting_now(Duration::from_secs(60));
+        let soon = limit.deadline - Duration::from_secs(1);
+        assert_eq!(limit.of_a_turn(soon), limit.deadline);
+        let late = limit.deadline + Duration::from_secs(1);
+        assert_eq!(limit.of_a_turn(late), late + LOOK);
+    }
+
+    #[test]
+    fn a_timeout_tells_what_is_known() {
+        let target = Target {
+            kind: Kind::Kustomization,
+            namespace: "apps",
+            name: "web",
+        };
+        let unattended = "no controller has picked it up yet: is the one for \
+                          kustomize.toolkit.fluxcd.io running?";
+        let seen = || Last::Seen("BuildFailed: no such file".to_owned());
+        for (last, picked_up, told) in [
+            (
+                Last::Unknown("cannot talk to the API server".to_owned()),
+                false,
+                "cannot talk to the API server".to_owned(),
+            ),
+            (seen(), true, "BuildFailed: no such file".to_owned()),
+            (
+                seen(),
+                false,
+                format!("{unattended} Its last state: BuildFailed: no such file"),
+            ),
+            (
+                Last::Seen(assess::UNTOUCHED.to_owned()),
+                false,
+                unattended.to_owned(),
+            ),
+            (
+                Last::Unasked,
+                false,
+                "its state is not known yet".to_owned(),
+            ),
+        ] {
+            assert_eq!(last.told(target, picked_up), told);
+        }
+    }
 }

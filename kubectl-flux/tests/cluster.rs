@@ -4,6 +4,7 @@
 
 use std::process::Output;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -139,6 +140,30 @@ fn all_that_is_installed_is_waited_for() {
     assert_eq!(output.status.code(), Some(1));
     let words = "the cluster does not know GitRepository, ImageRepository";
     assert!(said(&output).contains(words), "{}", said(&output));
+}
+
+#[test]
+fn the_timeout_is_for_all_that_is_resumed() {
+    let names = ["a", "b", "c", "d", "e"];
+    let timeout = Duration::from_secs(2);
+    let args = ["resume", "ks", "--wait", "-n", "apps", "--timeout=2s"];
+    let start = Instant::now();
+    let output = fake::run(&[&args[..], &names].concat(), |request| {
+        let mut found = object(&request.path, &name_of(request));
+        found["metadata"]["generation"] = 2.into();
+        match () {
+            () if request.path.starts_with("/api/v1/") => list(&[]),
+            () if request.query.contains("metadata.name") => list(&[found]),
+            () => ok(&found),
+        }
+    });
+    let took = start.elapsed();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(took < 4 * timeout, "{took:?}");
+    for name in names {
+        let line = format!("apps/{name}: timed out after 2s");
+        assert!(said(&output).contains(&line), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
 use crate::wait::explain::explain;
-use crate::wait::{self, Goal, Target};
+use crate::wait::{self, Awaited, Goal, Target};
 
 use super::which::{Choice, Image, Source, Which, place, report};
 
@@ -199,7 +199,7 @@ async fn request(
         match cluster.annotate(kind, &namespace, &name, annotation).await {
             Ok(before) => {
                 output::success(format!("{} annotated", kind.name()));
-                awaited.push(wait::Awaited { kind, before });
+                awaited.push(Awaited { kind, before });
             }
             Err(error) => {
                 failures.push(error.into());
@@ -213,37 +213,56 @@ async fn request(
     output::waiting(format!("waiting for {} reconciliation", kind.name()));
     let goal = Goal::Handled { token: &token };
     let is_one = objects.len() == 1;
-    let mut failed = Vec::new();
-    wait::each(
-        cluster,
-        &awaited,
-        &goal,
-        context.timeout(),
-        |one, outcome| {
-            let (namespace, name) = place(&one.before);
-            match outcome {
-                Ok(object) if is_one => output::success(achieved(kind, &object)),
-                Ok(object) => output::success(format!("{name}: {}", achieved(kind, &object))),
-                Err(error) => failed.push((namespace, name, error)),
-            }
-        },
-    )
-    .await;
-    for (namespace, name, error) in failed {
-        let target = Target {
-            kind,
-            namespace: &namespace,
-            name: &name,
-        };
-        explain(cluster, target, &error.to_string()).await;
-        failures.push(if is_one {
-            error
-        } else {
-            Error::input(format!("{namespace}/{name}: {error}"))
+    let done = |name: &str, object: &DynamicObject| {
+        output::success(match is_one {
+            true => achieved(kind, object),
+            false => format!("{name}: {}", achieved(kind, object)),
+        });
+    };
+    for ((namespace, name), error) in outcomes(&awaited, &goal, cluster, context, done).await {
+        failures.push(match is_one {
+            true => error,
+            false => Error::input(format!("{namespace}/{name}: {error}")),
         });
         lost.push((namespace, name));
     }
     lost
+}
+
+/// Waits for the outcomes of all at once and calls `done` for each that is good. Gives the others,
+/// after what else is known about them was said.
+pub(super) async fn outcomes(
+    awaited: &[Awaited],
+    goal: &Goal<'_>,
+    cluster: &Cluster,
+    context: &Context,
+    done: impl Fn(&str, &DynamicObject),
+) -> Vec<(Place, Error)> {
+    let mut failed = Vec::new();
+    let timeout = context.timeout();
+    wait::each(
+        cluster,
+        awaited,
+        goal,
+        timeout,
+        |one, outcome| match outcome {
+            Ok(object) => done(&object.name_any(), &object),
+            Err(error) => failed.push((one, error)),
+        },
+    )
+    .await;
+    let mut failures = Vec::new();
+    for (one, error) in failed {
+        let (namespace, name) = place(&one.before);
+        let target = Target {
+            kind: one.kind,
+            namespace: &namespace,
+            name: &name,
+        };
+        explain(cluster, target, &error.to_string()).await;
+        failures.push(((namespace, name), error));
+    }
+    failures
 }
 
 /// What came out of it, in Flux's words.

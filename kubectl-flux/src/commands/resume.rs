@@ -3,14 +3,12 @@
 use kube::api::DynamicObject;
 use serde_json::json;
 
-use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::Error;
-use crate::kind::Kind;
 use crate::output;
-use crate::wait::{self, Goal, Target};
+use crate::wait::{Awaited, Goal};
 
-use super::reconcile::achieved;
+use super::reconcile::{achieved, outcomes};
 use super::suspend::{REASON, warn_about_owner};
 use super::which::{Choice, Which, place, report};
 
@@ -48,38 +46,32 @@ pub(crate) fn run(what: Resume, context: &Context) -> Result<(), Error> {
                 Ok(object) => {
                     output::success(format!("{noun} resumed"));
                     warn_about_owner(&object);
-                    resumed.push(object);
+                    resumed.push(Awaited {
+                        kind,
+                        before: object,
+                    });
                 }
                 Err(error) => failures.push(error.into()),
             }
         }
-        if args.wait || args.choice.names.len() == 1 {
-            for object in &resumed {
-                if let Err(error) = await_one(kind, object, &cluster, context).await {
-                    failures.push(error);
-                }
-            }
+        if !resumed.is_empty() && (args.wait || args.choice.names.len() == 1) {
+            output::waiting(format!("waiting for {} reconciliation", kind.name()));
+            let goal = Goal::Current { token: None };
+            let done = |name: &str, object: &DynamicObject| {
+                output::success(format!("{} {name} reconciliation completed", kind.name()));
+                output::success(achieved(kind, object));
+            };
+            let failed = outcomes(&resumed, &goal, &cluster, context, done).await;
+            let is_one = chosen.objects.len() == 1;
+            failures.extend(
+                failed
+                    .into_iter()
+                    .map(|((namespace, name), error)| match is_one {
+                        true => error,
+                        false => Error::input(format!("{namespace}/{name}: {error}")),
+                    }),
+            );
         }
         report(failures)
     })
-}
-
-async fn await_one(
-    kind: Kind,
-    object: &DynamicObject,
-    cluster: &Cluster,
-    context: &Context,
-) -> Result<(), Error> {
-    let (namespace, name) = place(object);
-    output::waiting(format!("waiting for {} reconciliation", kind.name()));
-    let target = Target {
-        kind,
-        namespace: &namespace,
-        name: &name,
-    };
-    let goal = Goal::Current { token: None };
-    let object = wait::until(cluster, target, &goal, object, context.timeout()).await?;
-    output::success(format!("{} {name} reconciliation completed", kind.name()));
-    output::success(achieved(kind, &object));
-    Ok(())
 }

@@ -6,6 +6,9 @@ use kube::api::DynamicObject;
 
 use crate::cluster::{ConditionView, View};
 
+/// The state of an object about which no controller has said anything.
+pub(super) const UNTOUCHED: &str = "waiting to be reconciled";
+
 /// What is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal<'a> {
@@ -130,7 +133,7 @@ fn describe(object: &DynamicObject) -> String {
         .filter(ConditionView::is_true);
     match reconciling.or_else(|| object.condition(names::READY)) {
         Some(condition) => format!("{}: {}", condition.reason, condition.message),
-        None => "waiting to be reconciled".to_owned(),
+        None => UNTOUCHED.to_owned(),
     }
 }
 
