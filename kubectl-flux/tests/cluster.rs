@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 #[path = "cluster/fake.rs"]
 mod fake;
 
-use fake::{Request, list, ok, refusal};
+use fake::{Answer, Request, cut, list, ok, plain, refusal};
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
@@ -163,6 +163,74 @@ fn the_timeout_is_for_all_that_is_resumed() {
     for name in names {
         let line = format!("apps/{name}: timed out after 2s");
         assert!(said(&output).contains(&line), "{}", said(&output));
+    }
+}
+
+/// A controller in two pods, of which each has another container besides.
+fn controllers(request: &Request, log: impl Fn(&str) -> Answer) -> Answer {
+    let metadata = |name: &str| json!({"name": name, "namespace": "flux-system"});
+    let pod = |name: &str| {
+        json!({
+            "metadata": metadata(name),
+            "spec": {"containers": [{"name": "proxy"}, {"name": "manager"}]},
+        })
+    };
+    match request.path.rsplit('/').next().unwrap() {
+        "deployments" => list(&[json!({
+            "metadata": metadata("controller"),
+            "spec": {
+                "selector": {"matchLabels": {"app": "controller"}},
+                "template": {"metadata": {}, "spec": {"containers": []}},
+            },
+        })]),
+        "pods" => list(&[pod("one"), pod("two")]),
+        "log" if request.query.contains("container=manager") => {
+            log(request.path.rsplit('/').nth(1).unwrap())
+        }
+        _ => refusal(400, "a container name must be specified", None),
+    }
+}
+
+fn line(second: u8, message: &str) -> String {
+    let time = format!("2026-01-01T00:00:0{second}Z");
+    format!("{}\n", json!({"level": "info", "ts": time, "msg": message}))
+}
+
+#[test]
+fn the_logs_of_controllers_are_found_among_other_containers() {
+    let output = fake::run(&["logs", "-A"], |request| {
+        controllers(request, |pod| match pod {
+            "one" => plain(&format!("{}panic: one\n{}", line(1, "a"), line(3, "c"))),
+            _ => plain(&line(2, "b")),
+        })
+    });
+    assert!(output.status.success(), "{}", said(&output));
+    let expected = "2026-01-01T00:00:01Z info - a\npanic: one\n\
+                    2026-01-01T00:00:02Z info - b\n2026-01-01T00:00:03Z info - c\n";
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn a_log_that_breaks_off_does_not_end_the_others() {
+    for broken in [
+        || cut(&line(1, "a")),
+        || refusal(500, "no route to the node", None),
+    ] {
+        let output = fake::run(&["logs", "-A", "-f"], move |request| {
+            controllers(request, |pod| match pod {
+                "one" => broken(),
+                _ => plain(&line(2, "b")),
+            })
+        });
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(text(&output.stdout).contains("info - b\n"), "{said}");
+        for part in [
+            "cannot read the log of pod flux-system/one: ",
+            "1 of 2 logs could not be read to their end",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 mod line;
 
-use std::collections::BTreeMap;
+use std::future::ready;
 
 use futures::stream::SelectAll;
-use futures::{AsyncBufReadExt, StreamExt};
+use futures::{AsyncBufReadExt, Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::LogParams;
@@ -22,7 +22,7 @@ use line::{Filter, Line};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only lines of this level: trace, debug, info, warn or error
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = values::log_level)]
     level: Option<String>,
     /// Only lines about objects of this kind
     #[arg(long, value_name = "KIND")]
@@ -64,34 +64,29 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         if args.follow {
             return follow(&cluster, &pods, args, &filter).await;
         }
-        // Lines of all controllers in the order of time.
-        let mut lines: BTreeMap<(String, usize), String> = BTreeMap::new();
+        let mut logs = Vec::new();
         let mut failures = Vec::new();
         for pod in &pods {
             let api = cluster.typed::<Pod>(Scope::Namespace(&args.flux_namespace));
-            match api.logs(pod, &params(args)).await {
-                Ok(text) => {
-                    for line in text.lines().map(Line::parse) {
-                        if filter.fits(&line) {
-                            lines.insert((line.time.clone(), lines.len()), line.text());
-                        }
-                    }
-                }
-                Err(error) => failures.push(Error::input(format!(
-                    "cannot read the log of pod {}/{pod}: {}",
-                    args.flux_namespace,
-                    cluster::chain(&error)
-                ))),
+            match api.logs(&pod.name, &params(args, pod)).await {
+                Ok(text) => logs.push(text),
+                Err(error) => failures.push(unreadable(args, pod, &error)),
             }
         }
-        let text: String = lines.into_values().collect();
-        output::data(&text)?;
+        output::data(&line::merged(&logs, &filter))?;
         super::which::report(failures)
     })
 }
 
-fn params(args: &Args) -> LogParams {
+/// A pod, and its container with the controller.
+struct Logged {
+    name: String,
+    container: Option<String>,
+}
+
+fn params(args: &Args, pod: &Logged) -> LogParams {
     LogParams {
+        container: pod.container.clone(),
         follow: args.follow,
         tail_lines: (args.tail >= 0).then_some(args.tail),
         since_seconds: args
@@ -103,9 +98,26 @@ fn params(args: &Args) -> LogParams {
     }
 }
 
+/// The container with the controller: `manager` for Flux and for us. Others of the pod were put
+/// there by somebody else.
+fn container(pod: &Pod) -> Option<String> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let manager = containers.iter().find(|one| one.name == "manager");
+    Some(manager.or(containers.first())?.name.clone())
+}
+
+fn unreadable(args: &Args, pod: &Logged, error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::input(format!(
+        "cannot read the log of pod {}/{}: {}",
+        args.flux_namespace,
+        pod.name,
+        cluster::chain(error)
+    ))
+}
+
 /// The pods of the controllers, Flux's or ours.
-async fn pods(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
+async fn pods(cluster: &Cluster, namespace: &str) -> Result<Vec<Logged>, Error> {
+    let mut all = Vec::new();
     // Upstream's pods carry no label of the distribution, only that of their Deployment.
     for deployment in cluster.flux_deployments(namespace).await? {
         let selector = deployment.spec.selector.match_labels;
@@ -122,42 +134,70 @@ async fn pods(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, Error> 
         let pods: Vec<Pod> = cluster
             .list_typed(Scope::Namespace(namespace), selection)
             .await?;
-        names.extend(pods.iter().map(ResourceExt::name_any));
+        all.extend(pods.iter().map(|pod| Logged {
+            name: pod.name_any(),
+            container: container(pod),
+        }));
     }
-    if names.is_empty() {
+    if all.is_empty() {
         return Err(Error::input(format!(
             "no Flux pods found in {namespace} namespace"
         )));
     }
-    names.sort();
-    names.dedup();
-    Ok(names)
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all.dedup_by(|one, other| one.name == other.name);
+    Ok(all)
 }
 
+/// Shows lines as they come. A log that cannot be read ends the command only when all others have
+/// ended, and makes it fail.
 async fn follow(
     cluster: &Cluster,
-    pods: &[String],
+    pods: &[Logged],
     args: &Args,
     filter: &Filter<'_>,
 ) -> Result<(), Error> {
     let mut streams = SelectAll::new();
+    let mut failed = 0;
+    let mut fail = |error: Error| {
+        failed += 1;
+        output::failure(error);
+    };
     for pod in pods {
         let api = cluster.typed::<Pod>(Scope::Namespace(&args.flux_namespace));
-        let stream = api.log_stream(pod, &params(args)).await;
-        match stream {
-            Ok(stream) => streams.push(stream.lines()),
-            Err(error) => output::warning(format!(
-                "cannot read the log of pod {}/{pod}: {}",
-                args.flux_namespace,
-                cluster::chain(&error)
-            )),
+        match api.log_stream(&pod.name, &params(args, pod)).await {
+            Ok(stream) => streams.push(until_broken(stream.lines()).map(move |line| (pod, line))),
+            Err(error) => fail(unreadable(args, pod, &error)),
         }
     }
-    while let Some(line) = streams.next().await {
-        let line = Line::parse(&line.map_err(Error::Output)?);
-        if filter.fits(&line) {
-            output::data(&line.text())?;
+    while let Some((pod, line)) = streams.next().await {
+        match line {
+            Ok(line) => {
+                let line = Line::parse(&line);
+                if filter.fits(&line) {
+                    output::data(&line.text())?;
+                }
+            }
+            Err(error) => fail(unreadable(args, pod, &error)),
         }
     }
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        _ => Err(Error::input(format!(
+            "{failed} of {} logs could not be read to their end",
+            pods.len()
+        ))),
+    }
+}
+
+/// The lines up to the first error, with that.
+fn until_broken<S>(lines: S) -> impl Stream<Item = std::io::Result<String>> + Unpin
+where
+    S: Stream<Item = std::io::Result<String>> + Unpin,
+{
+    lines.scan(false, |is_broken, line| {
+        let line = (!*is_broken).then_some(line);
+        *is_broken = matches!(line, Some(Err(_)));
+        ready(line)
+    })
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// What is shown of a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) time: String,
+    time: String,
     level: String,
     kind: String,
     name: String,
@@ -62,6 +62,11 @@ impl Line {
         }
     }
 
+    /// When it was written, as far as it says.
+    fn instant(&self) -> Option<jiff::Timestamp> {
+        self.time.parse().ok()
+    }
+
     /// The line as it is printed, with its end.
     pub(super) fn text(&self) -> String {
         if let Some(raw) = &self.raw {
@@ -90,6 +95,24 @@ impl Line {
     }
 }
 
+/// The lines of several logs in the order of time. A line without a time, as in the report of a
+/// crash, stays with the line before it.
+pub(super) fn merged(logs: &[String], filter: &Filter<'_>) -> String {
+    let mut lines = Vec::new();
+    for log in logs {
+        let parsed: Vec<Line> = log.lines().map(Line::parse).collect();
+        let mut time = parsed.iter().find_map(Line::instant);
+        for line in parsed {
+            time = line.instant().or(time);
+            if filter.fits(&line) {
+                lines.push((time, line.text()));
+            }
+        }
+    }
+    lines.sort_by_key(|(time, _)| *time);
+    lines.into_iter().map(|(_, text)| text).collect()
+}
+
 impl Filter<'_> {
     /// Whether a line is shown. A line that is not JSON is, where nothing is filtered.
     pub(super) fn fits(&self, line: &Line) -> bool {
@@ -108,7 +131,7 @@ impl Filter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, Line};
+    use super::{Filter, Line, merged};
 
     const FLUX: &str = r#"{"level":"error","ts":"2026-01-01T00:00:00.5Z","msg":"Reconciler error","controllerKind":"Kustomization","name":"apps","namespace":"foo","error":"no such file"}"#;
     const OURS: &str = r#"{"timestamp":"2026-01-01T00:00:01Z","level":"INFO","message":"Applied revision: main@sha1:1","kind":"Kustomization","name":"apps","namespace":"foo","target":"x"}"#;
@@ -156,6 +179,31 @@ mod tests {
             ..all
         };
         assert!(!elsewhere.fits(&line));
+    }
+
+    #[test]
+    fn a_crash_stays_where_it_happened() {
+        let all = Filter {
+            level: None,
+            kind: None,
+            name: None,
+            namespace: None,
+        };
+        let one = format!("cut off\n{FLUX}\npanic\n  at x\n");
+        let other = OURS.replace("00:00:01Z", "00:00:00.25Z");
+        let text = merged(&[one, format!("{other}\n{OURS}\n")], &all);
+        let first_words: Vec<_> = text.lines().map(|l| l.trim().split(' ').next()).collect();
+        assert_eq!(
+            first_words,
+            [
+                Some("2026-01-01T00:00:00.25Z"),
+                Some("cut"),
+                Some("2026-01-01T00:00:00.5Z"),
+                Some("panic"),
+                Some("at"),
+                Some("2026-01-01T00:00:01Z"),
+            ]
+        );
     }
 
     #[test]
