@@ -265,7 +265,8 @@ mod tests {
     fn kinds_that_are_not_installed_are_left_out() {
         let unknown = || Err(ClusterError::UnknownKind("x".to_owned()));
         let unreachable = || Err(ClusterError::Unauthorized("x".to_owned()));
-        let table: [(Vec<Result<(), ClusterError>>, &[usize]); 4] = [
+        type Row<'a> = (Vec<Result<(), ClusterError>>, &'a [usize]);
+        let table: [Row<'_>; 4] = [
             (vec![Ok(()), unknown(), Ok(())], &[0, 2]),
             (vec![unknown(), unreachable()], &[1]),
             (vec![unknown(), unknown()], &[0, 1]),
