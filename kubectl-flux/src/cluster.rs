@@ -28,7 +28,8 @@ use tower::util::MapResponseLayer;
 
 pub(crate) use config::context_namespace;
 use errors::check_name;
-pub(crate) use errors::{ClusterError, chain, hint, together};
+pub(crate) use errors::{ClusterError, hint, together};
+pub(crate) use flux_apply::words::chain;
 use listed::{Lean, PAGE, pages};
 pub(crate) use object::{ConditionView, View};
 

@@ -11,14 +11,14 @@ pub fn api_error(error: &kube::Error) -> String {
     }
 }
 
-/// An error with everything that led to it, `outer: inner: innermost`.
+/// An error with everything that led to it, `outer: inner: innermost`, each said once: many libraries
+/// repeat the cause in their own text.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
         let inner_text = inner.to_string();
-        // Some errors tell their cause themselves.
-        if !text.ends_with(&inner_text) {
+        if !text.contains(&inner_text) {
             text.push_str(": ");
             text.push_str(&inner_text);
         }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use flux_apply::words::chain;
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-use super::errors::{ClusterError, chain};
+use super::errors::ClusterError;
 use crate::cli::Global;
 
 /// The configuration for the given flags.

@@ -1,5 +1,6 @@
 //! What the API server or the way to it got wrong, as one line that says what to do.
 
+use flux_apply::words::chain;
 use kube::core::Status;
 
 use crate::kind::Kind;
@@ -171,21 +172,6 @@ fn message(status: &Status) -> String {
         "" => format!("the API server answered with code {}", status.code),
         text => text.to_owned(),
     }
-}
-
-/// An error and its causes, each said once: many libraries repeat the cause in their own text.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

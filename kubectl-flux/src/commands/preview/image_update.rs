@@ -10,6 +10,7 @@ use flux_image::update::{self, Scope, Update};
 use serde_json::{Value, json};
 
 use super::{diff, files, manifests, read_text};
+use crate::cluster::chain;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
@@ -267,17 +268,6 @@ fn as_json(update: &Update, message: Option<&str>) -> Value {
         })
         .collect();
     json!({"changes": changes, "skipped": skipped, "message": message})
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
