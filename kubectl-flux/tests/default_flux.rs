@@ -99,3 +99,16 @@ fn a_flux_without_image_controllers_is_a_whole_one() {
     let (_, _, err) = run(&api, &["wait", "--all", "--timeout=100ms"]);
     assert!(err.contains("waiting for 1 objects"), "{err}");
 }
+
+/// A program that reads the answer gets one.
+#[test]
+fn nothing_is_an_empty_list() {
+    let api = Api::start(|_| list(&[]));
+    let (code, out, err) = run(&api, &["get", "all", "-A", "-o", "json"]);
+    assert_eq!(code, Some(0), "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer["items"], json!([]));
+    let (code, out, err) = run(&api, &["get", "all", "-A"]);
+    assert_eq!((code, &*out), (Some(0), ""), "{err}");
+    assert!(err.contains("No Flux objects found"), "{err}");
+}

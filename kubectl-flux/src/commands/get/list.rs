@@ -105,7 +105,8 @@ pub(super) async fn several(
             Err(error) => failures.push(error),
         }
     }
-    if found.is_empty() && failures.is_empty() {
+    // A program that reads the answer gets an empty list.
+    if found.is_empty() && failures.is_empty() && Format::is_table(query.format.as_ref()) {
         output::note(format!(
             "No Flux objects found in {} namespace.",
             query.place()
@@ -160,7 +161,8 @@ async fn not_found(query: &Query<'_>, kind: Kind, name: &str, cluster: &Cluster)
 }
 
 fn print(query: &Query<'_>, found: Vec<(Kind, Vec<DynamicObject>)>) -> Result<(), Error> {
-    if found.iter().all(|(_, objects)| objects.is_empty()) {
+    let is_empty = found.iter().all(|(_, objects)| objects.is_empty());
+    if is_empty && Format::is_table(query.format.as_ref()) {
         return Ok(());
     }
     let text = match &query.format {
