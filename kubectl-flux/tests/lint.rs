@@ -281,3 +281,16 @@ fn a_cluster_that_cannot_be_asked_is_no_clean_one() {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_none_of_ours_does_not_end_the_walk() {
+    let folder = folder(&[("good.yaml", GOOD)]);
+    fs::write(folder.path().join("blob.yaml"), [0xff, 0xfe, 0]).unwrap();
+    let (code, out, err) = run(folder.path(), &["lint", "."]);
+    assert_eq!((code, &*out), (Some(0), ""), "{err}");
+    assert!(err.contains("blob.yaml is not UTF-8 text"), "{err}");
+    assert!(err.contains("it is left out"), "{err}");
+    // One that is named is asked for.
+    let (code, _, err) = run(folder.path(), &["lint", "blob.yaml"]);
+    assert_eq!(code, Some(2), "{err}");
+}

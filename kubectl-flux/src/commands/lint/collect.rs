@@ -1,6 +1,6 @@
 //! Files from folders: everything that may be a manifest, except what is none by its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,10 @@ use flux_lang::gitignore::{IGNORE_FILE, IgnoreList};
 use flux_rules::files::File;
 
 use crate::error::Error;
+use crate::output;
 
-/// Largest file that is read: manifests are not larger, and the API server takes no more.
-const LARGEST: u64 = 3 * 1024 * 1024;
+/// Largest file that is read; a file may hold many manifests.
+const LARGEST: u64 = 32 * 1024 * 1024;
 
 /// Name of standard input in findings.
 const STDIN: &str = "-";
@@ -19,13 +20,16 @@ const STDIN: &str = "-";
 /// The files that are named or below the folders named, and where each was read from.
 pub(super) fn all(paths: &[String]) -> Result<(BTreeMap<String, PathBuf>, Vec<File>), Error> {
     let mut sources = BTreeMap::new();
+    let mut named = BTreeSet::new();
     let mut files = Vec::new();
     for name in paths {
         if name == STDIN {
             let mut text = String::new();
             std::io::stdin()
+                .take(LARGEST + 1)
                 .read_to_string(&mut text)
                 .map_err(|source| failed(STDIN, source))?;
+            small("standard input", text.len() as u64)?;
             files.push(File {
                 path: STDIN.to_owned(),
                 text,
@@ -42,7 +46,7 @@ pub(super) fn all(paths: &[String]) -> Result<(BTreeMap<String, PathBuf>, Vec<Fi
                 add(&path, &mut sources);
             }
         } else {
-            add(path, &mut sources);
+            named.insert(add(path, &mut sources));
         }
     }
     let names: Vec<(String, PathBuf)> = sources
@@ -50,26 +54,42 @@ pub(super) fn all(paths: &[String]) -> Result<(BTreeMap<String, PathBuf>, Vec<Fi
         .map(|(name, path)| (name.clone(), path.clone()))
         .collect();
     for (name, path) in names {
-        let text = read(&name, &path)?;
-        files.push(File { path: name, text });
+        match read(&name, &path) {
+            Ok(text) => files.push(File { path: name, text }),
+            // One that nobody named does not keep the others from being read.
+            Err(Error::Input(why)) if !named.contains(&name) => {
+                output::warning(format!("{why}; it is left out"));
+                sources.remove(&name);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok((sources, files))
 }
 
-fn add(path: &Path, sources: &mut BTreeMap<String, PathBuf>) {
+/// The name under which it is shown.
+fn add(path: &Path, sources: &mut BTreeMap<String, PathBuf>) -> String {
     let shown = path.strip_prefix(".").unwrap_or(path);
-    sources.insert(shown.display().to_string(), path.to_owned());
+    let shown = shown.display().to_string();
+    sources.insert(shown.clone(), path.to_owned());
+    shown
+}
+
+fn small(name: &str, size: u64) -> Result<(), Error> {
+    if size > LARGEST {
+        return Err(Error::Input(format!(
+            "{name} has more than the {} MiB that are read: split it",
+            LARGEST >> 20
+        )));
+    }
+    Ok(())
 }
 
 fn read(name: &str, path: &Path) -> Result<String, Error> {
     let size = fs::metadata(path)
         .map_err(|source| failed(name, source))?
         .len();
-    if size > LARGEST {
-        return Err(Error::Input(format!(
-            "{name} has {size} bytes, more than the {LARGEST} that a manifest may have"
-        )));
-    }
+    small(name, size)?;
     let bytes = fs::read(path).map_err(|source| failed(name, source))?;
     String::from_utf8(bytes)
         .map_err(|_| Error::Input(format!("{name} is not UTF-8 text: save it as such")))
