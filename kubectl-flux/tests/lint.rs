@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[path = "api/mod.rs"]
@@ -293,4 +293,41 @@ fn a_file_that_is_none_of_ours_does_not_end_the_walk() {
     // One that is named is asked for.
     let (code, _, err) = run(folder.path(), &["lint", "blob.yaml"]);
     assert_eq!(code, Some(2), "{err}");
+}
+
+/// One namespace is exempt from the webhook, the other is not.
+fn exempt(path: &str) -> (u16, Value) {
+    let source = |namespace: &str| {
+        json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+            "metadata": {"name": "app", "namespace": namespace},
+            "spec": {"interval": "5m", "url": "oci://example.com/app"}})
+    };
+    if path.starts_with("/apis/source.toolkit.fluxcd.io/v1/gitrepositories") {
+        return list(&[source("off"), source("on")]);
+    }
+    if path.starts_with("/api/v1/namespaces") {
+        let labels = json!({"admission.flux-sync.io/mode": "off"});
+        return list(&[
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "off", "labels": labels}}),
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "on"}}),
+        ]);
+    }
+    list(&[])
+}
+
+#[test]
+fn a_namespace_that_is_exempt_is_left_alone() {
+    let (api, here) = (Api::start(exempt), folder(&[]));
+    for args in [&["lint", "--all"][..], &["lint", "--all", "--as-enforced"]] {
+        let mut command = flux(here.path(), args);
+        let (code, out, err) = told(
+            command
+                .env("KUBECONFIG", api.kubeconfig())
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(code, Some(1), "{err}");
+        assert!(out.contains("GitRepository/on/app"), "{out}{err}");
+        assert!(!out.contains("GitRepository/off/app"), "{out}");
+    }
 }

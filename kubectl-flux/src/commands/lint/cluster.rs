@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_rules::files::{self, Located};
-use flux_rules::{Context as Surroundings, Kind, Objects, Policy, Severity};
+use flux_rules::{
+    Context as Surroundings, Facts as _, Kind, MODE_LABEL, Mode, Objects, Policy, Severity,
+};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
@@ -111,15 +113,21 @@ pub(super) async fn scan(args: &Args, context: &Context) -> Result<Outcome, Erro
         .filter(|object| Kind::of(object).is_some())
         .cloned()
         .collect();
-    let facts = Objects::of_cluster(found.objects, found.kinds);
-    let surroundings = Surroundings::new(policy.settings, Arc::new(facts));
-    let mode = if args.as_enforced {
-        flux_rules::Mode::Enforce
-    } else {
-        policy.mode
-    };
+    let facts = Arc::new(Objects::of_cluster(found.objects, found.kinds));
+    let surroundings = Surroundings::new(policy.settings, facts.clone());
     let mut findings = Vec::new();
     for object in &subjects {
+        // As the webhook does: what a namespace is exempt from is no finding in it.
+        let namespace = object
+            .pointer("/metadata/namespace")
+            .and_then(Value::as_str);
+        let labels = facts.namespace(namespace.unwrap_or_default()).present();
+        let label = labels.and_then(|labels| labels.get(MODE_LABEL).cloned());
+        let mode = match policy.mode("", label.as_deref()) {
+            Mode::Off if label.is_some() => continue,
+            _ if args.as_enforced => Mode::Enforce,
+            mode => mode,
+        };
         let review = policy.judge(object, None, &surroundings, mode);
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let name = [
