@@ -119,6 +119,7 @@ async fn processes_share_the_work_and_replace_each_other() {
     // Split: what one fetches the other applies.
     let source = cluster.operator("source", port, &[SOURCE, ELECT]).await;
     let first = cluster.operator("apply", 0, &[APPLY, ELECT]).await;
+    scrape::first_turns(&source, &first).await;
     let revision = cluster.push(&copy, "app", "app", "1").await;
     cluster.applied("app", &revision, "app", "1").await;
     source.readyz(true).await;
