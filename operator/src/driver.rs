@@ -92,6 +92,11 @@ pub trait Controlled:
     /// Whether its runs wait for servers of others: those that take long give way.
     const WAITS_FOR_SERVERS: bool = false;
 
+    /// The server that a run would ask, where that is known and only some may do so at once.
+    fn server(&self, _context: &Context) -> Option<String> {
+        None
+    }
+
     /// Whether it is suspended.
     fn suspended(&self) -> bool;
     /// Its status as last seen.

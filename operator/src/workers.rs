@@ -2,9 +2,11 @@
 //!
 //! A run that asks servers of others (Git, registries) can take as long as its time limit when they
 //! are silent, and a handful of dead servers must not hold up all who are well: such a run lets the
-//! next one begin after a moment, and goes on beside it. Of those there is a limit, too.
+//! next one begin after a moment, and goes on beside it. Of those there is a limit, too; one server
+//! gets a part of them, and who finds that used up does not wait in the way of others.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,11 +17,15 @@ use crate::metrics::{Controller, Metrics, Turn, Working};
 /// Runs of one kind that have given way and are still under way, at most. Each may hold a thread.
 pub const ASIDE: u16 = 32;
 
+/// How many of them one server gets, so that all objects of one that is silent leave room for others.
+const OF_ONE_SERVER: u16 = ASIDE / 4;
+
 /// The workers of a kind.
 pub struct Workers {
     runs: u16,
     places: Arc<Semaphore>,
     aside: Arc<Semaphore>,
+    servers: Servers,
     controller: Arc<Controller>,
 }
 
@@ -28,9 +34,43 @@ pub struct Worker {
     /// The place of a worker or, after it gave way, one of those aside.
     place: Option<OwnedSemaphorePermit>,
     aside: Arc<Semaphore>,
+    servers: Servers,
+    asking: Option<Asking>,
     working: Option<Working>,
     controller: Arc<Controller>,
     _turn: Turn,
+}
+
+/// How many runs ask each server, of those that are asked at all.
+#[derive(Clone)]
+struct Servers {
+    /// None for no limit.
+    limit: Option<u16>,
+    asked: Arc<Mutex<BTreeMap<String, u16>>>,
+}
+
+impl Servers {
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, u16>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One run that asks a server, as long as it lives.
+struct Asking {
+    server: String,
+    servers: Servers,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut asked = self.servers.asked();
+        if let Some(runs) = asked.get_mut(&self.server) {
+            *runs -= 1;
+            if *runs == 0 {
+                asked.remove(&self.server);
+            }
+        }
+    }
 }
 
 impl Workers {
@@ -45,6 +85,10 @@ impl Workers {
             runs,
             places: Arc::new(Semaphore::new(places)),
             aside: Arc::new(Semaphore::new(aside.into())),
+            servers: Servers {
+                limit: (count > 0).then_some(count.max(OF_ONE_SERVER)),
+                asked: Arc::default(),
+            },
             controller: Arc::new(metrics.controller(controller, count)),
         }
     }
@@ -83,6 +127,8 @@ impl Workers {
         Worker {
             place,
             aside: self.aside.clone(),
+            servers: self.servers.clone(),
+            asking: None,
             working: Some(self.controller.working()),
             controller: self.controller.clone(),
             _turn: turn,
@@ -91,6 +137,24 @@ impl Workers {
 }
 
 impl Worker {
+    /// Notes that the run asks this server; false where too many do so already, so that it had
+    /// better come again.
+    #[must_use]
+    pub fn may_ask(&mut self, server: String) -> bool {
+        let mut asked = self.servers.asked();
+        let runs = asked.get(&server).copied().unwrap_or_default();
+        if self.servers.limit.is_some_and(|limit| runs >= limit) {
+            return false;
+        }
+        asked.insert(server.clone(), runs + 1);
+        drop(asked);
+        self.asking = Some(Asking {
+            server,
+            servers: self.servers.clone(),
+        });
+        true
+    }
+
     /// Lets the next one begin, unless too many have given way already.
     pub fn give_way(&mut self) {
         if let Ok(aside) = self.aside.clone().try_acquire_owned() {
@@ -136,6 +200,26 @@ mod tests {
         aside.pop();
         last.give_way();
         assert!(next(&workers).is_some());
+    }
+
+    #[test]
+    fn one_server_gets_a_part_of_them() {
+        let workers = workers(1, true);
+        let may_ask = |server: &str| {
+            let mut worker = next(&workers).unwrap();
+            let may = worker.may_ask(server.to_owned());
+            worker.give_way();
+            may.then_some(worker)
+        };
+        let mut silent: Vec<_> = (0..OF_ONE_SERVER)
+            .map(|_| may_ask("silent").unwrap())
+            .collect();
+        assert!(may_ask("silent").is_none());
+        assert!(may_ask("well").is_some());
+        silent.pop();
+        assert!(may_ask("silent").is_some());
+        drop(silent);
+        assert!(workers.servers.asked().is_empty());
     }
 
     #[test]

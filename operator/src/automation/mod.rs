@@ -39,6 +39,11 @@ impl Controlled for ImageUpdateAutomation {
 
     common_fields!();
 
+    fn server(&self, context: &Context) -> Option<String> {
+        let source = plan::source(self, context).ok()?;
+        source::remote::server(&source)
+    }
+
     fn secrets(&self) -> Vec<&str> {
         let signing = self
             .spec

@@ -195,7 +195,11 @@ pub fn wake_readers(key: &Key, branches: bool, context: &Context) {
     }
 }
 
-fn source(
+/// The GitRepository that an automation refers to.
+///
+/// # Errors
+/// The verdict to conclude with.
+pub(super) fn source(
     object: &ImageUpdateAutomation,
     context: &Context,
 ) -> Result<Arc<GitRepository>, Verdict> {

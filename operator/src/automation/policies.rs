@@ -12,6 +12,7 @@ use kube_runtime::reflector::ObjectRef;
 use crate::access;
 use crate::conclusion::Verdict;
 use crate::context::Context;
+use crate::image_policy;
 use crate::key::Key;
 
 /// The policies that an automation may use, with what they selected.
@@ -115,12 +116,7 @@ pub async fn of(object: &ImageUpdateAutomation, context: &Context) -> Result<Pol
 
 /// Whether the ImageRepository of a policy lets the automations of a namespace use it.
 async fn granted(policy: &ImagePolicy, namespace: &str, context: &Context) -> Result<(), String> {
-    let reference = &policy.spec.image_repository_ref;
-    let own = policy.namespace().unwrap_or_default();
-    let key = Key::new(
-        reference.namespace.as_deref().unwrap_or(&own),
-        &reference.name,
-    );
+    let key = image_policy::repository_of(policy);
     let stored = ObjectRef::new(&key.name).within(&key.namespace);
     let Some(repository) = context.stores.image_repositories.get(&stored) else {
         return Err(format!("its ImageRepository/{key} does not exist"));

@@ -4,6 +4,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flux_api::names;
 use futures::{StreamExt, TryStreamExt};
@@ -22,6 +23,9 @@ use crate::triggers::Wakeups;
 use crate::watch;
 use crate::words::chain;
 use crate::workers::Workers;
+
+/// When a run comes again whose server is asked by many.
+const STAND_BACK: Duration = Duration::from_secs(1);
 
 /// Runs the controller of a kind until `stop`.
 pub async fn run<K: Controlled>(
@@ -71,13 +75,18 @@ pub async fn run<K: Controlled>(
                     phases.may_work().await;
                     workers.next(turn).await
                 };
-                let worker = tokio::select! {
+                let mut worker = tokio::select! {
                     biased;
                     () = ending.cancelled() => return Ok(Action::await_change()),
                     worker = worker => worker,
                 };
                 if !context.owns(&*object) {
                     return Ok(Action::await_change());
+                }
+                if let Some(server) = asks(&*object, &context)
+                    && !worker.may_ask(server)
+                {
+                    return Ok(action(&workers, key, Some(STAND_BACK)));
                 }
                 let next = reconcile::<K>(object, context, worker).await?;
                 Ok(action(&workers, key, next))
@@ -115,6 +124,12 @@ pub async fn run<K: Controlled>(
             std::future::ready(())
         })
         .await;
+}
+
+/// The server that a run of an object asks; none where it only cleans up or rests.
+fn asks<K: Controlled>(object: &K, context: &Context) -> Option<String> {
+    let rests = object.meta().deletion_timestamp.is_some() || object.suspended();
+    if rests { None } else { object.server(context) }
 }
 
 fn action(workers: &Workers, key: Key, next: Next) -> Action {

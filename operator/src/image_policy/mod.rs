@@ -37,6 +37,16 @@ impl Controlled for ImagePolicy {
 
     common_fields!();
 
+    fn server(&self, context: &Context) -> Option<String> {
+        if digest_policy(&self.spec) == "Never" {
+            return None;
+        }
+        let key = repository_of(self);
+        let stored = ObjectRef::new(&key.name).within(&key.namespace);
+        let repository = context.stores.image_repositories.get(&stored)?;
+        repository.server(context)
+    }
+
     fn secrets(&self) -> Vec<&str> {
         Vec::new()
     }
@@ -182,17 +192,12 @@ impl Run<'_> {
     }
 
     async fn repository(&self) -> Result<(Key, Arc<ImageRepository>), Verdict> {
-        let reference = &self.object.spec.image_repository_ref;
-        let namespace = reference
-            .namespace
-            .as_deref()
-            .unwrap_or(&self.key.namespace);
-        let key = Key::new(namespace, &reference.name);
+        let key = repository_of(self.object);
         let denied = |message| Verdict::Stalled {
             reason: reason::ACCESS_DENIED,
             message,
         };
-        let foreign = namespace != self.key.namespace;
+        let foreign = key.namespace != self.key.namespace;
         if foreign && self.context.args.no_cross_namespace_refs {
             return Err(denied(format!(
                 "cannot access ImageRepository/{key}: cross-namespace references are disabled (--no-cross-namespace-refs)"
@@ -225,12 +230,7 @@ impl Run<'_> {
         repository: &ImageRepository,
         latest: &ImageRef,
     ) -> Result<Option<String>, Verdict> {
-        let policy = self
-            .object
-            .spec
-            .digest_reflection_policy
-            .as_ref()
-            .map_or("Never", |p| p.as_str());
+        let policy = digest_policy(&self.object.spec);
         let known = self
             .status
             .latest_ref
@@ -298,11 +298,24 @@ impl Run<'_> {
     }
 }
 
+/// When digests are looked up.
+fn digest_policy(spec: &ImagePolicySpec) -> &str {
+    let policy = spec.digest_reflection_policy.as_ref();
+    policy.map_or("Never", |policy| policy.as_str())
+}
+
+/// The ImageRepository that a policy selects from.
+pub fn repository_of(object: &ImagePolicy) -> Key {
+    let reference = &object.spec.image_repository_ref;
+    let namespace = reference.namespace.clone();
+    let namespace = namespace.or_else(|| object.namespace());
+    Key::new(namespace.unwrap_or_default(), &reference.name)
+}
+
 /// A digest that is to be looked up again and again needs to know how often. Our schema says so, too;
 /// one of another installation may not.
 fn check_interval(spec: &ImagePolicySpec) -> Result<(), Verdict> {
-    let policy = spec.digest_reflection_policy.as_ref();
-    if policy.is_none_or(|policy| policy.as_str() != "Always") || spec.interval.is_some() {
+    if digest_policy(spec) != "Always" || spec.interval.is_some() {
         return Ok(());
     }
     Err(Verdict::Stalled {

@@ -40,6 +40,11 @@ impl Controlled for ImageRepository {
 
     common_fields!();
 
+    fn server(&self, _context: &Context) -> Option<String> {
+        let reference = Reference::parse(&self.spec.image).ok()?;
+        Some(reference.registry().to_owned())
+    }
+
     fn secrets(&self) -> Vec<&str> {
         let spec = &self.spec;
         [
@@ -281,9 +286,7 @@ fn checksum(tags: &Tags) -> String {
 fn wake_policies(key: &Key, context: &Context) -> Vec<Key> {
     let mut woken = Vec::new();
     for policy in context.stores.image_policies.state() {
-        let reference = &policy.spec.image_repository_ref;
-        let namespace = reference.namespace.clone().or_else(|| policy.namespace());
-        if reference.name == key.name && namespace.as_deref() == Some(&key.namespace) {
+        if image_policy::repository_of(&policy) == *key {
             let policy = Key::of(&*policy);
             context.triggers.image_policies.wake(&policy);
             woken.push(policy);

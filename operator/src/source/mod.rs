@@ -58,6 +58,10 @@ impl Controlled for GitRepository {
 
     common_fields!();
 
+    fn server(&self, _context: &Context) -> Option<String> {
+        remote::server(self)
+    }
+
     fn secrets(&self) -> Vec<&str> {
         let verify = self
             .spec

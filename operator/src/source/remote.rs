@@ -91,6 +91,12 @@ pub async fn of(object: &GitRepository, context: &Context) -> Result<Remote, Ver
     })
 }
 
+/// Host, and port if any, of the repository; none where the URL cannot be read.
+pub fn server(object: &GitRepository) -> Option<String> {
+    let url = GitUrl::parse(&object.spec.url).ok()?;
+    Some(url.authority())
+}
+
 pub(super) fn unreadable(error: SecretError) -> Verdict {
     Verdict::Failed {
         reason: reason::AUTHENTICATION_FAILED,
