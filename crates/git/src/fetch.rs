@@ -7,6 +7,7 @@ use git2::{AutotagOption, Direction, FetchOptions, Oid, RemoteCallbacks, Reposit
 
 use crate::compact::compact;
 use crate::error::GitError;
+use crate::fsck;
 use crate::listing::Listing;
 use crate::mirror::{Mirror, local_ref};
 use crate::pinned::{self, Search};
@@ -41,19 +42,31 @@ pub struct Commit {
 }
 
 /// Fetches a ref, incrementally. Call with the mirror's writer lock held.
+///
+/// A mirror is shared, so that it is only given up for what is certainly its own damage.
 pub(crate) fn fetch(
     mirror: &Mirror,
     session: &Arc<Session>,
     reference: &Reference,
 ) -> Result<Commit, GitError> {
-    match attempt(mirror, session, reference) {
-        Err(GitError::Damaged { url, problem }) => {
-            tracing::warn!(url, problem, "mirror is damaged, fetching it again");
-            mirror.wipe()?;
-            attempt(mirror, session, reference)
-        }
-        result => result,
+    let error = match attempt(mirror, session, reference) {
+        Ok(commit) => return Ok(commit),
+        Err(error) => error,
+    };
+    let damaged = match &error {
+        GitError::Damaged { .. } => true,
+        GitError::Protocol { .. } if session.suspects_mirror() => !mirror
+            .open_quietly()
+            .is_some_and(|it| fsck::is_sound(&it, || session.overdue().is_some())),
+        _ => false,
+    };
+    if !damaged {
+        return Err(error);
     }
+    let url = session.remote.url.to_string();
+    tracing::warn!(url, problem = %error, "mirror is damaged, fetching it again");
+    mirror.wipe()?;
+    attempt(mirror, session, reference)
 }
 
 fn attempt(
@@ -270,11 +283,16 @@ pub(crate) fn options(session: &Arc<Session>, depth: i32) -> FetchOptions<'stati
     options
 }
 
-/// Stops between two reads when the operation is over, and keeps what the server says.
+/// Stops between two reads when the operation is over, and notes that a pack arrives.
 fn callbacks(session: &Arc<Session>) -> RemoteCallbacks<'static> {
     let mut callbacks = RemoteCallbacks::new();
     let watched = session.clone();
-    callbacks.transfer_progress(move |_| watched.overdue().is_none());
+    callbacks.transfer_progress(move |progress| {
+        if progress.total_objects() > 0 {
+            watched.receives();
+        }
+        watched.overdue().is_none()
+    });
     callbacks
 }
 

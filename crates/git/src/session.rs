@@ -5,7 +5,7 @@
 //! together afterwards.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,10 +29,14 @@ pub(crate) struct Session {
     notes: Mutex<Notes>,
     /// Microseconds spent in steps, which wait for the server and do little else.
     waited: AtomicU64,
+    /// The server began to send a pack.
+    received: AtomicBool,
 }
 
 #[derive(Default)]
 struct Notes {
+    /// What is wrong may be wrong with the mirror.
+    suspicion: bool,
     failure: Option<GitError>,
     said: String,
 }
@@ -50,6 +54,7 @@ impl Session {
             caller,
             notes: Mutex::default(),
             waited: AtomicU64::new(0),
+            received: AtomicBool::new(false),
         };
         (session, sender)
     }
@@ -111,6 +116,17 @@ impl Session {
         }
     }
 
+    /// Notes that the server began to send a pack.
+    pub(crate) fn receives(&self) {
+        self.received.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last explained error may be that of a damaged mirror, although it is told as the
+    /// server's. Only looking at the mirror tells.
+    pub(crate) fn suspects_mirror(&self) -> bool {
+        self.notes().suspicion
+    }
+
     /// What the server said so far.
     pub(crate) fn said(&self) -> String {
         self.notes().said.clone()
@@ -125,6 +141,7 @@ impl Session {
     pub(crate) fn explain(&self, error: &git2::Error) -> GitError {
         let (failure, said) = {
             let mut notes = self.notes();
+            notes.suspicion = false;
             (notes.failure.take(), notes.said.clone())
         };
         if let Some(failure) = failure.or_else(|| self.overdue()) {
@@ -141,7 +158,9 @@ impl Session {
             let copy = format!("the local copy of {}", self.remote.url);
             return GitError::storage("cannot write", copy, said::tidy(text));
         }
-        if is_damage(error) {
+        if self.received.load(Ordering::Relaxed) && may_be_of_pack(error) {
+            self.notes().suspicion = true;
+        } else if is_damage(error) {
             return GitError::Damaged {
                 url: self.remote.url.to_string(),
                 problem: said::tidy(text),
@@ -176,8 +195,18 @@ const OUR_DISK: &[&str] = &[
     "Disk quota exceeded",
 ];
 
+/// Whether libgit2 stumbled over objects that it may as well have received as had before: it unpacks
+/// both in the same way, and deltas of what it receives build upon what is here.
+fn may_be_of_pack(error: &git2::Error) -> bool {
+    use git2::ErrorClass as Class;
+    matches!(
+        error.class(),
+        Class::Indexer | Class::Odb | Class::Object | Class::Zlib | Class::Tree
+    )
+}
+
 /// Whether libgit2 stumbled over our own mirror rather than over the remote.
-pub(crate) fn is_damage(error: &git2::Error) -> bool {
+fn is_damage(error: &git2::Error) -> bool {
     use git2::ErrorClass as Class;
     matches!(
         error.class(),

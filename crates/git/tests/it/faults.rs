@@ -57,17 +57,58 @@ async fn broken_answers_are_errors_and_the_mirror_stays_usable() {
     }
     relay.set(Fault::None);
     client.git.fetch(&remote, &main_branch()).await.unwrap();
-    // What was there stays there.
+    // What was there stays there, and nobody says that it is at fault.
     let other: String = noise(90_000).chars().rev().collect();
     repo.commit(&[("big.txt", &other)], "next");
-    relay.set(Fault::Cut(20_000));
-    client.git.fetch(&remote, &main_branch()).await.unwrap_err();
     let before = repo.rev("main~1");
-    let files = client
-        .git
-        .files(&remote, &before, &Filter::default(), None)
-        .await;
-    assert_eq!(files.unwrap().len(), 2);
+    for fault in [
+        Fault::Cut(20_000),
+        Fault::Noise(20_000),
+        Fault::Flip(20_000, 1),
+        Fault::Flip(30_000, 500),
+        Fault::Flip(50_000, 8),
+    ] {
+        relay.set(fault);
+        let Err(error) = client.git.fetch(&remote, &main_branch()).await else {
+            panic!("{fault:?}: must fail");
+        };
+        let text = error.to_string();
+        assert!(text.contains("127.0.0.1"), "{fault:?}: {text}");
+        assert!(!text.contains("local copy"), "{fault:?}: {text}");
+        let files = client
+            .git
+            .files(&remote, &before, &Filter::default(), None)
+            .await;
+        assert_eq!(files.unwrap().len(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_mirror_is_fetched_again_though_a_pack_arrives() {
+    let repo = Repo::new();
+    repo.commit(&[("big.txt", &noise(100_000))], "big");
+    let server = Httpd::start(repo.bare(), false).await;
+    let (remote, client) = (remote(&server.url(), GOOD), Client::new());
+    client.git.fetch(&remote, &main_branch()).await.unwrap();
+    // The server sends the next state as a delta to what is damaged here.
+    let packs = client.mirror().join("objects/pack");
+    for entry in fs::read_dir(packs).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "pack") {
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 100].fill(0);
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let next = format!("{}next", noise(100_000));
+    let id = repo.commit(&[("big.txt", &next)], "next");
+    let commit = client.git.fetch(&remote, &main_branch()).await.unwrap();
+    assert_eq!(commit.id, id);
+    let filter = Filter::default();
+    let files = client.git.files(&remote, &id, &filter, None);
+    assert_eq!(files.await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     Cut(usize),
     /// From there on they are noise.
     Noise(usize),
+    /// So many bytes from there on are others; what follows is right.
+    Flip(usize, usize),
 }
 
 pub(crate) struct Relay {
@@ -83,6 +85,11 @@ async fn serve(client: TcpStream, server: u16, fault: Fault, count: &AtomicUsize
             Fault::Noise(at) => {
                 for (index, byte) in answer.iter_mut().enumerate().skip(at) {
                     *byte = byte.wrapping_mul(31).wrapping_add(index as u8);
+                }
+            }
+            Fault::Flip(at, length) => {
+                for byte in answer.iter_mut().skip(at).take(length) {
+                    *byte = !*byte;
                 }
             }
             Fault::None => {}
