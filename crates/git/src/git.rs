@@ -161,6 +161,11 @@ impl Git {
         blocking(move || Ok(fetch::load(&mirror, &reference, picked))).await
     }
 
+    /// Whether two remotes have the same mirror: the repository and the credentials are the same.
+    pub fn share_mirror(&self, one: &Remote, other: &Remote) -> bool {
+        self.inner.salt.name(one) == self.inner.salt.name(other)
+    }
+
     /// Verifies signatures of a fetched commit, and of the tag by which it was found. Returns what
     /// was verified by which key.
     ///
@@ -179,6 +184,10 @@ impl Git {
         blocking(move || {
             let repository = mirror.open(&remote)?;
             let id = fetch::parse_id(&commit.id)?;
+            // Of a commit that is not here it cannot be said that nobody signed it.
+            repository
+                .find_commit(id)
+                .map_err(|error| mirror.damage(&remote, &error))?;
             let tag = fetch::tag_of(&repository, &commit.refname);
             let tag = tag.as_ref().map(|(name, id)| (name.as_str(), *id));
             Ok(verify::verify(&repository, id, tag, mode, &keys))

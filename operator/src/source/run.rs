@@ -86,7 +86,8 @@ impl Run<'_> {
     }
 
     /// The commit, when the remote still shows the one that is stored: one short question, no
-    /// fetch, no write. `pushed` is the answer, if it is known.
+    /// fetch, no write. `pushed` is the answer, if it is known. None also with new credentials, of
+    /// which a fetch makes a mirror.
     async fn unchanged(
         &mut self,
         remote: &Remote,
@@ -104,7 +105,10 @@ impl Run<'_> {
         let Some(artifact) = self.status.artifact.clone().filter(is_current) else {
             return Ok(None);
         };
-        if !self.is_intact(&artifact).await || !self.is_mirrored(source, reference).await {
+        if !self.is_intact(&artifact).await
+            || !self.context.git.share_mirror(&source.remote, remote)
+            || !self.is_mirrored(source, reference).await
+        {
             return Ok(None);
         }
         artifact::tidy(&self.key, &artifact, self.context).await;

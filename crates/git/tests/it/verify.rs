@@ -3,7 +3,7 @@
 use std::fs;
 
 use flux_git::keys::{self, Algorithm};
-use flux_git::{Reference, TrustedKeys, VerifyError, VerifyMode};
+use flux_git::{GitError, Reference, TrustedKeys, VerifyError, VerifyMode};
 
 use crate::http::{GOOD, remote};
 use crate::support::httpd::Httpd;
@@ -101,6 +101,29 @@ async fn signed_commits_and_tags_are_verified() {
         error.to_string().contains("does not fit its content"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_mirror_is_not_called_unsigned() {
+    let (repo, public) = signing();
+    repo.git(&["commit", "-q", "--allow-empty", "-S", "-m", "signed"]);
+    repo.git(&["push", "-q", "../bare", "HEAD"]);
+    let server = Httpd::start(repo.bare(), false).await;
+    let (remote, keys) = (remote(&server.url(), GOOD), trusted(&[&public]));
+    let branch = Reference::Branch("main".into());
+    let (here, there) = (Client::new(), Client::new());
+    let old = there.git.fetch(&remote, &branch).await.unwrap();
+    // No mirror at all, then one without the commit.
+    for number in 0..2 {
+        let checked = here.git.verify(&remote, &old, VerifyMode::Head, &keys);
+        let error = checked.await.unwrap_err();
+        let damaged = matches!(error, VerifyError::Git(GitError::Damaged { .. }));
+        assert!(damaged, "{number}: {error}");
+        repo.git(&["checkout", "-q", "--orphan", &format!("o{number}")]);
+        repo.git(&["commit", "-q", "--allow-empty", "-m", "other"]);
+        repo.git(&["push", "-q", "-f", "../bare", "HEAD:main"]);
+        here.git.fetch(&remote, &branch).await.unwrap();
+    }
 }
 
 #[tokio::test]
