@@ -25,6 +25,8 @@ const UNSHALLOW: i32 = i32::MAX;
 pub struct Commit {
     /// Full id.
     pub id: String,
+    /// What the ref points to: for annotated tags the tag object.
+    pub object: String,
     /// Id of its root tree.
     pub tree: String,
     /// Flux's form: `main@sha1:…`.
@@ -103,8 +105,11 @@ pub(crate) fn load(mirror: &Mirror, reference: &Reference, mut picked: Picked) -
         let settled = pinned::settled(&repository, reference)?;
         return describe(&repository, &settled).ok();
     }
+    // The copy is of another commit when somebody else has fetched since.
     if let Ok(known) = repository.find_reference(&local_ref(&picked.refname))
         && let Some(object) = known.target()
+        && let Ok(commit) = known.peel_to_commit()
+        && commit.id() == picked.commit
     {
         picked.object = object;
     }
@@ -171,13 +176,6 @@ pub(crate) fn confirm(mirror: &Mirror, picked: &Picked, since: Instant) {
     {
         mirror.saw(&picked.refname, since);
     }
-}
-
-/// Short name of a tag and what its ref points to; none for other refs.
-pub(crate) fn tag_of(repository: &Repository, refname: &str) -> Option<(String, Oid)> {
-    let name = refname.strip_prefix("refs/tags/")?;
-    let known = repository.find_reference(&local_ref(refname)).ok()?;
-    Some((name.to_owned(), known.target()?))
 }
 
 pub(crate) fn has(repository: &Repository, picked: &Picked) -> bool {
@@ -314,6 +312,7 @@ fn describe(repository: &Repository, picked: &Picked) -> Result<Commit, git2::Er
     let author = commit.author();
     Ok(Commit {
         id: commit.id().to_string(),
+        object: picked.object.to_string(),
         tree: commit.tree_id().to_string(),
         revision: picked.revision(),
         subject: tidy(message.lines().next().unwrap_or_default()),

@@ -19,7 +19,7 @@ use crate::first::{self, FirstCommit};
 use crate::folders::Folders;
 use crate::lsrefs;
 use crate::mirror::{Mirror, Salt};
-use crate::reference::{Head, Reference};
+use crate::reference::{self, Head, Reference};
 use crate::remote::Remote;
 use crate::session::Session;
 use crate::transport;
@@ -183,13 +183,15 @@ impl Git {
         let (commit, keys) = (commit.clone(), keys.clone());
         blocking(move || {
             let repository = mirror.open(&remote)?;
-            let id = fetch::parse_id(&commit.id)?;
-            // Of a commit that is not here it cannot be said that nobody signed it.
+            let [id, object] = [&commit.id, &commit.object].map(|id| fetch::parse_id(id));
+            let (id, object) = (id?, object?);
+            // Of what is not here it cannot be said that nobody signed it.
             repository
                 .find_commit(id)
+                .and_then(|_| repository.find_object(object, None))
                 .map_err(|error| mirror.damage(&remote, &error))?;
-            let tag = fetch::tag_of(&repository, &commit.refname);
-            let tag = tag.as_ref().map(|(name, id)| (name.as_str(), *id));
+            let tag = commit.refname.strip_prefix(reference::TAGS);
+            let tag = tag.map(|name| (name, object));
             Ok(verify::verify(&repository, id, tag, mode, &keys))
         })
         .await?

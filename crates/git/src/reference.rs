@@ -9,7 +9,7 @@ use crate::error::GitError;
 use crate::listing::{Listing, RemoteRef};
 
 /// Where tags are.
-const TAGS: &str = "refs/tags/";
+pub(crate) const TAGS: &str = "refs/tags/";
 
 /// What to follow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,8 @@ pub enum Reference {
 pub struct Head {
     /// Commit id.
     pub id: String,
+    /// What the ref points to: for annotated tags the tag object.
+    pub object: String,
     /// Full name of the ref; empty for a commit without branch.
     pub refname: String,
     /// Flux's form: `main@sha1:…`.
@@ -250,6 +252,7 @@ impl Picked {
     pub(crate) fn head(&self) -> Head {
         Head {
             id: self.commit.to_string(),
+            object: self.object.to_string(),
             refname: self.refname.clone(),
             revision: self.revision(),
         }

@@ -112,16 +112,17 @@ impl Run<'_> {
             return Ok(None);
         }
         artifact::tidy(&self.key, &artifact, self.context).await;
-        let (id, revision) = match pushed {
-            Some(commit) => (commit.id.clone(), commit.revision.clone()),
+        let known = &source.commit;
+        let same = match pushed {
+            Some(commit) => commit == known,
             None => {
                 let head = self.context.git.resolve(remote, reference).await;
                 let head = head.map_err(|error| not_checked_out(remote, error))?;
-                (head.id, head.revision)
+                // A tag may have been made anew for the same commit, by somebody else.
+                head.revision == known.revision && head.object == known.object
             }
         };
-        let same = id == source.commit.id && revision == source.commit.revision;
-        Ok(same.then(|| source.commit.clone()))
+        Ok(same.then(|| known.clone()))
     }
 
     /// Whether the mirror has the commit, and nobody found anything missing in it.

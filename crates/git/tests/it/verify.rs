@@ -104,6 +104,44 @@ async fn signed_commits_and_tags_are_verified() {
 }
 
 #[tokio::test]
+async fn a_tag_made_anew_for_the_same_commit_is_another() {
+    let (repo, public) = signing();
+    repo.git(&["commit", "-q", "--allow-empty", "-m", "tagged"]);
+    let push = ["push", "-q", "-f", "../bare", "HEAD", "--tags"];
+    let server = Httpd::start(repo.bare(), false).await;
+    let (remote, keys) = (remote(&server.url(), GOOD), trusted(&[&public]));
+    for reference in [
+        Reference::Tag("1.0.0".into()),
+        Reference::Semver("*".into()),
+        Reference::Name("refs/tags/1.0.0".into()),
+    ] {
+        let git = &Client::new().git;
+        let is_good = async |commit| {
+            let said = git.verify(&remote, commit, VerifyMode::Tag, &keys).await;
+            said.is_ok()
+        };
+        repo.git(&["tag", "-f", "-s", "1.0.0", "-m", "signed"]);
+        repo.git(&push);
+        let before = git.fetch(&remote, &reference).await.unwrap();
+        assert!(is_good(&before).await);
+        assert_eq!(before.object, repo.rev("1.0.0"));
+        let head = git.resolve(&remote, &reference).await.unwrap();
+        assert_eq!((&head.id, &head.object), (&before.id, &before.object));
+
+        repo.git(&["tag", "-f", "-a", "1.0.0", "-m", "not signed"]);
+        repo.git(&push);
+        let head = git.resolve(&remote, &reference).await.unwrap();
+        assert_eq!(head.revision, before.revision);
+        assert_ne!(head.object, before.object);
+        let after = git.fetch(&remote, &reference).await.unwrap();
+        assert_eq!((&after.id, &after.object), (&before.id, &head.object));
+        assert!(!is_good(&after).await);
+        let loaded = git.load(&remote, &reference, &after.revision).await;
+        assert_eq!(loaded.unwrap(), Some(after));
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_in_the_mirror_is_not_called_unsigned() {
     let (repo, public) = signing();
     repo.git(&["commit", "-q", "--allow-empty", "-S", "-m", "signed"]);

@@ -122,3 +122,46 @@ async fn what_is_verified_stays_so_when_credentials_are_rotated() {
     assert_eq!(scene.value("two").await.as_deref(), Some("1"));
     scene.others_go_on().await;
 }
+
+#[tokio::test]
+async fn a_tag_that_is_signed_anew_is_verified_anew() {
+    let scene = Scene::start("tag-signed").await;
+    let repository = scene.repository(APP);
+    let [author, other] = ["author", "other"].map(|name| scene.key(name));
+    repository.commit(&[("app.yaml", Some(&config_map(APP, "1")))]);
+    let id = repository.copy.head().unwrap();
+    let tag = |key: &Path| {
+        sign_with(&repository, key);
+        for arguments in [
+            &["tag", "-s", "-f", "v1", "-m", "v1", &id][..],
+            &["push", "-f", "origin", "refs/tags/v1"],
+        ] {
+            repository.copy.git(arguments).unwrap();
+        }
+    };
+    tag(&author.private);
+    scene
+        .secret(KEYS, &[("authors.sshpub", &author.public)])
+        .await;
+    let spec = json!({
+        "interval": "10m", "url": scene.git().https_url(&repository.name),
+        "ref": {"tag": "v1"},
+        "verify": {"mode": "Tag", "secretRef": {"name": KEYS}}});
+    scene.apply::<GitRepository>(APP, spec).await;
+    scene.ready::<GitRepository>(APP).await;
+    let before = object(&scene).await;
+
+    // Another signature on the same commit: the revision stays what it is.
+    tag(&other.private);
+    scene.request::<GitRepository>(APP).await;
+    let words = ["which is not in the Secret"];
+    scene
+        .says::<GitRepository>(APP, "False", "InvalidTagSignature", &words)
+        .await;
+    tag(&author.private);
+    scene.reconcile::<GitRepository>(APP).await;
+    let after = object(&scene).await;
+    is_ready(&after).unwrap();
+    assert_eq!(after["status"]["artifact"], before["status"]["artifact"]);
+    scene.others_go_on().await;
+}
