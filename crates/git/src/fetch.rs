@@ -14,6 +14,7 @@ use crate::pinned::{self, Search};
 use crate::reference::{Picked, Picks, Reference};
 use crate::said::tidy;
 use crate::session::Session;
+use crate::shallow;
 use crate::transport::with_session;
 
 /// Depth that means "everything" also for a mirror that is shallow so far
@@ -85,13 +86,16 @@ fn attempt(
     let explain = |error: git2::Error| session.explain(&error);
     // Refs keep what was fetched reachable, and tell the server next time what we have.
     let copy = pinned::copy_of(reference).unwrap_or_else(|| local_ref(&picked.refname));
+    if repository.refname_to_id(&copy).ok() != Some(picked.object) {
+        shallow::mark(&repository, picked.commit)?;
+    }
     repository
         .reference(&copy, picked.object, true, "fetch")
         .map_err(explain)?;
     if reference.pinned().is_none() {
         mirror.saw(&picked.refname, asked);
     }
-    if let Err(error) = compact(&repository) {
+    if let Err(error) = compact(&repository).and_then(|()| shallow::prune(&repository)) {
         // The fetch itself is good.
         tracing::warn!(url = %session.remote.url, %error, "mirror cannot be compacted");
     }

@@ -17,6 +17,7 @@ mod push;
 mod refs;
 mod reuse;
 mod sendpack;
+mod shallow;
 mod ssh;
 mod support;
 mod trees;
