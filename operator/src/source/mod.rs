@@ -25,6 +25,7 @@ mod download;
 pub mod garbage;
 pub mod remote;
 pub mod restore;
+mod rules;
 mod run;
 mod verify;
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::artifact::State;
 use super::run::mirrored;
 use super::verify::Check;
-use super::{Source, artifact, reference, remote};
+use super::{Source, artifact, reference, remote, rules};
 use crate::context::Context;
 use crate::driver::{Controlled, write_status};
 use crate::key::Key;
@@ -100,8 +100,8 @@ async fn load(object: &GitRepository, context: &Arc<Context>) -> Option<Arc<Sour
     }
     let status = object.status.as_ref()?;
     let revision = &status.artifact.as_ref()?.revision;
-    // Another spec may mean another commit, or other files of it. Nobody observes the spec of a
-    // suspended object, which serves what it has until it is resumed.
+    // Another spec may mean another commit. Nobody observes the spec of a suspended object, which
+    // serves what it has until it is resumed.
     if !object.spec.suspend && status.observed_generation != object.metadata.generation {
         return None;
     }
@@ -118,7 +118,13 @@ async fn load(object: &GitRepository, context: &Arc<Context>) -> Option<Arc<Sour
     if let Some(check) = Check::of(object, context).await.ok()? {
         check.verify(&remote, &commit, context).await.ok()?;
     }
-    let mirrored = mirrored(object, remote, commit, context).await.ok()?;
+    // What the artifact was made by, too. With other rules it is of no generation that there is.
+    let filter = rules::observed(status);
+    let generation = object.metadata.generation;
+    let generation = generation.filter(|_| filter == rules::asked(&object.spec));
+    let generation = generation.unwrap_or_default();
+    let mirrored = mirrored(remote, commit, filter, generation, context).await;
+    let mirrored = mirrored.ok()?;
     context
         .sources
         .set_if_absent(&key, Arc::new(Source::of_commit(mirrored)));

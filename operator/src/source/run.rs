@@ -6,11 +6,12 @@ use std::time::Duration;
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, GitRepositoryStatus, conditions};
 use flux_git::{Commit, Filter, Reference, Remote};
-use flux_lang::gitignore::IgnoreList;
 
 use super::artifact::State;
 use super::verify::Check;
-use super::{Mirrored, Source, artifact, failed, not_checked_out, reference, remote, wake_readers};
+use super::{
+    Mirrored, Source, artifact, failed, not_checked_out, reference, remote, rules, wake_readers,
+};
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
 use crate::events::Event;
@@ -62,7 +63,9 @@ impl Run<'_> {
         };
         self.verify(&remote, &commit, check.as_ref()).await?;
         self.note_outdated(&commit);
-        let mirrored = mirrored(self.object, remote, commit, self.context).await?;
+        let asked = rules::asked(&self.object.spec);
+        let generation = self.object.metadata.generation.unwrap_or_default();
+        let mirrored = mirrored(remote, commit, asked, generation, self.context).await?;
         self.store(&mirrored).await?;
         let source = Arc::new(Source::of_commit(mirrored));
         self.context.sources.set(&self.key, source.clone());
@@ -218,6 +221,8 @@ impl Run<'_> {
     async fn store(&mut self, source: &Mirrored) -> Result<(), Verdict> {
         let known = self.context.sources.get(&self.key);
         let before = known.as_deref().and_then(Source::mirrored);
+        // Its rules are not those of the tarball when the status could not be written after it.
+        let before = before.filter(|before| before.filter == rules::observed(&self.status));
         let before = before.zip(self.status.artifact.as_ref());
         let artifact = artifact::store(&self.key, source, before, self.context)
             .await
@@ -338,21 +343,17 @@ impl Run<'_> {
     }
 }
 
-/// What counts of a commit for an object.
+/// What counts of a commit by these rules, for a generation of an object.
 ///
 /// # Errors
 /// The verdict to conclude with.
 pub(super) async fn mirrored(
-    object: &GitRepository,
     remote: Remote,
     commit: Commit,
+    filter: Filter,
+    generation: i64,
     context: &Context,
 ) -> Result<Mirrored, Verdict> {
-    let spec = &object.spec;
-    let filter = Filter {
-        ignore: IgnoreList::parse(spec.ignore.as_deref().unwrap_or_default(), &[]),
-        dirs: spec.sparse_checkout.clone(),
-    };
     let content = context
         .git
         .content_digest(&remote, &commit.id, &filter, None)
@@ -369,7 +370,7 @@ pub(super) async fn mirrored(
         remote,
         commit,
         filter,
-        generation: object.metadata.generation.unwrap_or_default(),
+        generation,
         content,
     })
 }

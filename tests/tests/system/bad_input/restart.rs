@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
 use flux_tests::endurance::kills;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{ConfigMap, Event};
 use kube::{Resource, api::ListParams};
 use serde_json::{Value, json};
 
@@ -150,4 +150,40 @@ async fn what_lost_its_source_stays_ready_and_answers_when_asked() {
     std::fs::rename(&away, &path).unwrap();
     scene.request::<GitRepository>(APP).await;
     scene.applied(APP, &revision).await;
+}
+
+#[tokio::test]
+async fn what_is_suspended_keeps_its_rules_until_it_is_resumed() {
+    let (cluster, mut operator) = Cluster::alone().await;
+    let scene = Scene::alone(cluster, "suspended").await;
+    let repository = scene.repository(APP);
+    let revision = repository.commit(&[
+        ("kept.yaml", Some(&config_map("kept", "1"))),
+        ("left.yaml", Some(&config_map("left", "1"))),
+    ]);
+    scene.source(APP, &repository).await;
+    scene.kustomization(APP, APP, "./", json!({})).await;
+    scene.applied(APP, &revision).await;
+    let artifact = async || {
+        let object = scene.api::<GitRepository>().get(APP).await.unwrap();
+        object.data["status"]["artifact"].clone()
+    };
+    let before = artifact().await;
+    let change = json!({"spec": {"suspend": true, "ignore": "left.yaml"}});
+    scene.patch::<GitRepository>(APP, change).await;
+    operator.crash(scene.env, false).await;
+    // It builds again, whatever it knows of the last build.
+    let path = json!({"commonMetadata": {"labels": {"built": "again"}}});
+    scene.kustomization(APP, APP, "./", path).await;
+    scene.applied(APP, &revision).await;
+    assert_eq!(scene.value("left").await.as_deref(), Some("1"));
+    assert_eq!(artifact().await, before);
+
+    scene
+        .patch::<GitRepository>(APP, json!({"spec": {"suspend": false}}))
+        .await;
+    scene.gone::<ConfigMap>("left").await;
+    assert_eq!(scene.value("kept").await.as_deref(), Some("1"));
+    assert_ne!(artifact().await["digest"], before["digest"]);
+    scene.others_go_on().await;
 }

@@ -76,6 +76,17 @@ impl Scene {
     }
 }
 
+/// The digest of the artifact that is served.
+async fn served(object: &Value) -> String {
+    let url = object["status"]["artifact"]["url"].as_str().unwrap();
+    let bytes = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    let digest: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{digest}")
+}
+
 #[tokio::test]
 async fn a_failure_that_is_over_is_told_and_leaves_nothing_behind() {
     let (scene, repository, before) = working("recovery").await;
@@ -122,15 +133,6 @@ async fn a_failure_that_is_over_is_told_and_leaves_nothing_behind() {
 async fn an_artifact_is_what_its_digest_says() {
     let (scene, _, before) = working("artifact").await;
     let artifact = &before["status"]["artifact"];
-    let served = async |object: &Value| {
-        let url = object["status"]["artifact"]["url"].as_str().unwrap();
-        let bytes = reqwest::get(url).await.unwrap().bytes().await.unwrap();
-        let digest: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("sha256:{digest}")
-    };
     assert_eq!(served(&before).await, artifact["digest"]);
 
     // Somebody writes into the storage.
@@ -176,6 +178,25 @@ async fn a_status_that_stayed_behind_catches_up() {
     let after = scene.object().await["status"]["artifact"].clone();
     for field in ["revision", "digest", "path"] {
         assert_eq!(after[field], newest[field], "{field}");
+    }
+
+    // As it is when that of other rules could not be written; the next run is about something else.
+    for (change, lost) in [
+        (
+            json!({"ignore": "app.yaml"}),
+            json!({"artifact": after, "observedIgnore": null}),
+        ),
+        (json!({"interval": "11m"}), json!({})),
+    ] {
+        scene
+            .patch::<GitRepository>(APP, json!({"spec": change}))
+            .await;
+        scene.ready::<GitRepository>(APP).await;
+        let object = scene.object().await;
+        let artifact = &object["status"]["artifact"];
+        assert_ne!(artifact["digest"], after["digest"]);
+        assert_eq!(served(&object).await, artifact["digest"]);
+        scene.patch_status(lost).await;
     }
     scene.others_go_on().await;
 }
