@@ -376,9 +376,11 @@ impl Inner {
     }
 
     /// Tells that an object is not as it was left. One that several apply is left to their
-    /// intervals: two who disagree would write it for ever.
+    /// intervals: two who disagree would write it for ever. One that asks to be left alone is.
     fn report(&self, id: &ObjectId, entry: &Entry) {
-        let news = entry.drifted() && !entry.goes();
+        let marks = entry.seen.as_ref().map(|seen| seen.marks);
+        let left_alone = marks.is_some_and(|marks| marks.reconcile_disabled || marks.ignore);
+        let news = entry.drifted() && !entry.goes() && !left_alone;
         if let ([(owner, _)], true) = (entry.applied.as_slice(), news) {
             // The receiver is gone only while the process stops.
             let _ = self.drifts.send(Drift {

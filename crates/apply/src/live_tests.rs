@@ -88,6 +88,9 @@ async fn an_applied_object_is_settled_until_somebody_changes_it() {
     live.0.see(&key(), reading(7, &["a"]));
     assert_eq!(drifts.try_recv().unwrap().id, id());
     assert!(matches!(look(&live), Look::There { drifted: true, .. }));
+    // Its next status is no further change.
+    live.0.see(&key(), reading(8, &["a"]));
+    assert!(drifts.try_recv().is_err());
 
     // While we write, what is shown is not judged; afterwards it is.
     live.begin(&id());
@@ -95,6 +98,23 @@ async fn an_applied_object_is_settled_until_somebody_changes_it() {
     assert!(drifts.try_recv().is_err());
     live.applied(&id(), &owner("apps"), 7, &reading(8, &["a", "b"]).seen);
     assert_eq!(drifts.try_recv().unwrap().owner, owner("apps"));
+}
+
+#[tokio::test]
+async fn an_object_that_asks_to_be_left_alone_is_not_reported() {
+    let (live, mut drifts) = table();
+    live.applied(&id(), &owner("apps"), 7, &reading(5, &["a", "b"]).seen);
+    let disabled = |version| {
+        let mut reading = reading(version, &["a"]);
+        reading.seen.marks.reconcile_disabled = true;
+        reading
+    };
+    live.0.see(&key(), disabled(6));
+    live.0.see(&key(), disabled(7));
+    assert!(drifts.try_recv().is_err());
+    // It no longer does.
+    live.0.see(&key(), reading(8, &["a"]));
+    assert_eq!(drifts.try_recv().unwrap().id, id());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use flux_api::ObjectId;
 use flux_apply::live::Drift;
 use flux_apply::object;
+use kube_runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::args::DriftCorrection;
@@ -30,6 +31,10 @@ pub async fn run(context: Arc<Context>, mut drifts: UnboundedReceiver<Drift>) {
         }
         let name = object::display(&id);
         let key = Key::new(owner.namespace, owner.name);
+        // Its resumption looks at everything.
+        if is_suspended(&key, &context) {
+            continue;
+        }
         if limit.permits(id, Instant::now()) {
             tracing::info!(object = name, kustomization = %key, "changed by somebody else");
             context.health.disturb(&key);
@@ -42,6 +47,12 @@ pub async fn run(context: Arc<Context>, mut drifts: UnboundedReceiver<Drift>) {
             );
         }
     }
+}
+
+fn is_suspended(key: &Key, context: &Context) -> bool {
+    let reference = ObjectRef::new(&key.name).within(&key.namespace);
+    let object = context.stores.kustomizations.get(&reference);
+    object.is_some_and(|object| object.spec.suspend)
 }
 
 /// How often objects were corrected of late.

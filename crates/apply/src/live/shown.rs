@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::{GroupKind, Inner, Kind, Name, State, object_id};
-use crate::seen::Reading;
+use crate::seen::{Reading, Seen};
 
 impl Inner {
     /// The watch shows an object.
@@ -25,9 +25,14 @@ impl Inner {
         {
             return;
         }
+        let steers = |seen: &Seen| (seen.fields, seen.marks);
+        let news = entry.seen.as_ref().map(steers) != Some(steers(&reading.seen));
         entry.seen = Some(reading.seen);
         entry.raw = reading.fields.filter(|_| entry.expected == 0);
-        self.report(&object_id(key, &name), entry);
+        // A change is told once, not again with each status of an object that is left as it is.
+        if news {
+            self.report(&object_id(key, &name), entry);
+        }
     }
 
     /// The watch shows that an object is gone, or no longer carries an owner label.
