@@ -21,7 +21,8 @@ const MAX_ROUNDS: usize = 32;
 /// Names of kustomization files.
 const KUSTOMIZATION: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// Fields that name files whose content names further ones, in ways only kustomize knows.
+/// How fields begin that name files whose content names further ones, in ways only kustomize knows;
+/// lower case, for it takes them in any.
 const OPAQUE: &[&str] = &[
     "generators",
     "transformers",
@@ -163,14 +164,16 @@ fn leads_to(files: &Files) -> Option<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for (path, text) in files.iter().filter(|(path, _)| is_kustomization(path)) {
         let text = std::str::from_utf8(text).ok()?;
-        if text.contains('\\') || OPAQUE.iter().any(|field| text.contains(field)) {
-            return None;
-        }
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        if !text.contains("..") {
+        if !may_lead_elsewhere(text) {
             continue;
         }
         for document in yaml::read(text).ok()? {
+            let fields = document.value.as_object().into_iter().flatten();
+            let mut fields = fields.map(|(field, _)| field.to_lowercase());
+            if fields.any(|field| OPAQUE.iter().any(|opaque| field.starts_with(opaque))) {
+                return None;
+            }
             named(&document.value, &mut |name| {
                 if name.split('/').any(|part| part == "..") {
                     found.extend(normal(name, directory));
@@ -179,6 +182,13 @@ fn leads_to(files: &Files) -> Option<BTreeSet<String>> {
         }
     }
     Some(found)
+}
+
+/// Whether a kustomization file is worth being parsed. An escape can stand for any character.
+fn may_lead_elsewhere(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let mut signs = ["..", "\\"].iter().chain(OPAQUE);
+    signs.any(|sign| lower.contains(sign))
 }
 
 /// All texts that may be paths: those of one line, and of `key=path` the path. What kustomization
@@ -258,8 +268,21 @@ mod tests {
         );
         assert_eq!(found("resources: [../a"), None);
         assert_eq!(found("resources: [../../../out]"), list(&[]));
-        assert_eq!(found("resources: [\"\\x2e./base\"]"), None);
-        assert_eq!(found("transformers: [t.yaml]"), None);
+        assert_eq!(found("resources: [\"\\x2e./base\"]"), list(&["apps/base"]));
+        for opaque in [
+            "transformers: [t.yaml]",
+            "\"t\\x72ansformers\": []",
+            "HelmCharts: []",
+        ] {
+            assert_eq!(found(opaque), None, "{opaque}");
+        }
+        // Words that only look like such a field.
+        for plain in [
+            "resources: [helmrelease.yaml] # not generators",
+            "patches:\n- patch: |\n    a: \\d+\n    transformers: b\n",
+        ] {
+            assert_eq!(found(plain), list(&[]), "{plain}");
+        }
     }
 
     #[test]
