@@ -46,8 +46,8 @@ struct Wait {
     purpose: Purpose,
     /// Its time counts from here.
     since: Instant,
-    /// Whether all was well when it began.
-    was_healthy: bool,
+    /// Whether it is news that all is well: it was not, or a new revision changed something.
+    news: bool,
     /// Somebody changed what was applied.
     disturbed: AtomicBool,
     ended: Mutex<Option<Ended>>,
@@ -130,7 +130,7 @@ impl Run<'_> {
                 self.context.health.0.remove(&self.key);
                 // What was waited for is the outcome of the build that began the wait.
                 self.digest = self.past().map(|past| past.digest.clone());
-                Some(self.conclude_health(revision, ended, wait.was_healthy))
+                Some(self.conclude_health(revision, ended, wait.news))
             }
         }
     }
@@ -177,10 +177,12 @@ impl Run<'_> {
             }
         });
         let was_healthy = conditions::is_true(&self.status.conditions, names::HEALTHY);
+        let is_new = self.status.last_applied_revision.as_deref() != Some(revision);
+        let news = !was_healthy || (is_new && self.changed);
         let wait = Wait {
             purpose,
             since,
-            was_healthy,
+            news,
             disturbed: AtomicBool::new(false),
             ended: Mutex::new(None),
             task: task.abort_handle(),
@@ -197,7 +199,7 @@ impl Run<'_> {
         match ended {
             Some(ended) => {
                 self.context.health.0.remove(&self.key);
-                self.conclude_health(revision, ended, was_healthy)
+                self.conclude_health(revision, ended, news)
             }
             None => Ok(self.still_waiting(revision)),
         }
@@ -219,15 +221,13 @@ impl Run<'_> {
         &mut self,
         revision: &str,
         ended: Ended,
-        was_healthy: bool,
+        news: bool,
     ) -> Result<Verdict, Verdict> {
         let generation = self.generation();
         match ended {
             Ok(took) => {
                 let message = format!("Health check passed in {}", go_string(took));
                 let list = &mut self.status.conditions;
-                let news = self.status.last_applied_revision.as_deref() != Some(revision);
-                let news = !was_healthy || (news && self.changed);
                 if news || !conditions::is_true(list, names::HEALTHY) {
                     let reason = reason::SUCCEEDED;
                     conditions::set(list, names::HEALTHY, true, reason, &message, generation);
