@@ -146,6 +146,12 @@ fn shortfall(counts: &[(i64, i64, &str)]) -> Option<Status> {
         .map(|(have, want, what)| progress(format!("{what}: {have}/{want}")))
 }
 
+/// Replicas that are still to stop.
+fn surplus(object: &Value, want: i64) -> Option<Status> {
+    let more = count(object, "replicas") - want;
+    (more > 0).then(|| progress(format!("old replicas to stop: {more}")))
+}
+
 fn never_observed(object: &Value) -> Option<Status> {
     object["status"]["observedGeneration"]
         .is_null()
@@ -169,11 +175,8 @@ fn deployment(object: &Value) -> Status {
     ]) {
         return status;
     }
-    if count(object, "replicas") > want {
-        return progress(format!(
-            "old replicas to stop: {}",
-            count(object, "replicas") - want
-        ));
+    if let Some(status) = surplus(object, want) {
+        return status;
     }
     shortfall(&[
         (count(object, "availableReplicas"), updated, "available"),
@@ -192,6 +195,7 @@ fn stateful_set(object: &Value) -> Status {
             (count(object, "replicas"), want, "replicas"),
             (count(object, "readyReplicas"), want, "ready"),
         ])
+        .or_else(|| surplus(object, want))
     }) {
         return status;
     }
@@ -235,6 +239,7 @@ fn replica_set(object: &Value) -> Status {
         (count(object, "availableReplicas"), want, "available"),
         (count(object, "readyReplicas"), want, "ready"),
     ])
+    .or_else(|| surplus(object, want))
     .unwrap_or(Status::Current)
 }
 
@@ -360,6 +365,19 @@ mod tests {
             ),
             (
                 deployment_with(old),
+                "InProgress",
+                "old replicas to stop: 1",
+            ),
+            (
+                json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 1},
+                    "status": {"observedGeneration": 1, "replicas": 3, "readyReplicas": 3}}),
+                "InProgress",
+                "old replicas to stop: 2",
+            ),
+            (
+                json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": {"replicas": 1},
+                    "status": {"observedGeneration": 1, "replicas": 2, "fullyLabeledReplicas": 2,
+                        "availableReplicas": 2, "readyReplicas": 2}}),
                 "InProgress",
                 "old replicas to stop: 1",
             ),
