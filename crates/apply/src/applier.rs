@@ -95,9 +95,11 @@ pub struct Outcome {
     pub drifts: Vec<(ObjectId, String)>,
     /// What was refused.
     pub failures: Vec<Failure>,
-    /// Whether some of it was because the namespace is missing or being deleted, which nobody tells of
-    /// when it is over.
-    pub awaits_namespace: bool,
+    /// What of it was certainly not created.
+    pub refused: Vec<ObjectId>,
+    /// Whether some of it was because a namespace or a kind is missing, or about to go: nobody tells
+    /// when that is over.
+    pub awaits_others: bool,
 }
 
 /// Applies objects with one client and field manager.
@@ -158,6 +160,7 @@ impl Applier {
     ) -> Outcome {
         let mut outcome = Outcome {
             failures: plan.failures,
+            awaits_others: plan.awaits_kind,
             ..Outcome::default()
         };
         let announced: HashMap<Gvk, Resource> = plan
@@ -226,7 +229,10 @@ impl Applier {
                     }
                     Err(error) => {
                         let clause = error.namespace_clause(&planned.id.namespace);
-                        outcome.awaits_namespace |= clause.is_some();
+                        outcome.awaits_others |= clause.is_some();
+                        if !error.is_transient() {
+                            outcome.refused.push(planned.id.clone());
+                        }
                         let clause = clause.map(|clause| format!(" ({clause})"));
                         outcome.failures.push(Failure {
                             attempt: Attempt::Apply,

@@ -64,6 +64,36 @@ pub fn strip(object: &mut Value) {
     }
 }
 
+/// What is wrong with the data of a Secret, without its values: one that is no text is dropped by
+/// some readers and shown by the API server's refusal, and both are worse than to be told here.
+pub fn secret_fault(object: &Value) -> Option<String> {
+    if object["kind"] != "Secret" || object["apiVersion"] != "v1" {
+        return None;
+    }
+    for field in ["data", "stringData"] {
+        let entries = match &object[field] {
+            Value::Null => continue,
+            Value::Object(entries) => entries,
+            _ => return Some(format!("{field} must be a map of texts")),
+        };
+        let is_text = |value: &Value| value.is_string() || value.is_null();
+        if let Some((key, value)) = entries.iter().find(|(_, value)| !is_text(value)) {
+            let (what, mend) = match value {
+                Value::Bool(_) => ("a boolean", "write it in quotes"),
+                Value::Number(_) => ("a number", "write it in quotes"),
+                _ => (
+                    "a map or a list",
+                    "write it as text, for example after \"|\"",
+                ),
+            };
+            return Some(format!(
+                "{field}.{key} must be a text and is {what}; {mend}"
+            ));
+        }
+    }
+    None
+}
+
 /// Moves `stringData` into `data`. The API server does the same, but on the live object only: the
 /// applied field would stay `stringData`, and a key removed there would stay in `data` for ever.
 fn fold_string_data(secret: &mut Value) {
@@ -97,6 +127,46 @@ mod tests {
             name: "apps".into(),
             namespace: "flux-system".into(),
         }
+    }
+
+    #[test]
+    fn values_of_secrets_that_are_no_texts_are_named_and_not_shown() {
+        let secret = |fields: Value| {
+            let mut secret = json!({"apiVersion": "v1", "kind": "Secret"});
+            for (field, value) in fields.as_object().unwrap() {
+                secret[field] = value.clone();
+            }
+            secret
+        };
+        for (fields, fault) in [
+            (json!({}), None),
+            (
+                json!({"data": null, "stringData": {"a": "x", "b": null}}),
+                None,
+            ),
+            (
+                json!({"stringData": {"PORT": 5432}}),
+                Some("stringData.PORT must be a text and is a number; write it in quotes"),
+            ),
+            (
+                json!({"data": {"on": true}}),
+                Some("data.on must be a text and is a boolean; write it in quotes"),
+            ),
+            (
+                json!({"stringData": {"c": {"pin": 4711}}}),
+                Some(
+                    "stringData.c must be a text and is a map or a list; write it as text, for example after \"|\"",
+                ),
+            ),
+            (
+                json!({"stringData": "a"}),
+                Some("stringData must be a map of texts"),
+            ),
+        ] {
+            assert_eq!(secret_fault(&secret(fields)).as_deref(), fault);
+        }
+        let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": 1}});
+        assert_eq!(secret_fault(&other), None);
     }
 
     #[test]

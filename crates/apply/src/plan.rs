@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::applier::{Applier, Attempt, Failure};
 use crate::mapper::{self, Resource};
 use crate::object::{self, Gvk, Owner};
+use crate::words::api_error;
 use crate::{ignore, normalize, request};
 
 /// How objects are applied.
@@ -83,6 +84,9 @@ pub struct Plan {
     pub objects: Vec<Planned>,
     /// Objects that cannot even be tried.
     pub failures: Vec<Failure>,
+    /// Whether some of them are of kinds that the API server does not serve, or not now: what mends
+    /// that is no change of the set, and nobody tells of it.
+    pub awaits_kind: bool,
 }
 
 impl Plan {
@@ -101,10 +105,7 @@ impl Plan {
 impl Applier {
     /// Settles identity, scope and namespace of every object and brings it into the form that is
     /// applied. What cannot be planned is a failure of that object alone.
-    ///
-    /// # Errors
-    /// When the API server's discovery cannot be read.
-    pub async fn plan(&self, objects: Vec<Value>, options: &Options) -> Result<Plan, kube::Error> {
+    pub async fn plan(&self, objects: Vec<Value>, options: &Options) -> Plan {
         let announced: HashMap<Gvk, Resource> = objects
             .iter()
             .filter(|o| o["kind"] == "CustomResourceDefinition")
@@ -116,23 +117,30 @@ impl Applier {
             let (Some(gvk), Some(mut id)) = (Gvk::of(&object), object::id(&object)) else {
                 continue;
             };
-            let resource = match announced.get(&gvk) {
-                Some(resource) => Some(resource.clone()),
-                None => self.followed(&gvk).await?,
-            };
-            let Some(resource) = resource else {
+            let mut fail = |id, reason: &str, message| {
                 plan.failures.push(Failure {
                     attempt: Attempt::Apply,
-                    reason: "NoMatch".into(),
-                    message: format!(
-                        "the cluster does not serve kind \"{}\" of {}; install its CustomResourceDefinition first, or correct apiVersion and kind",
-                        gvk.kind,
-                        gvk.api_version()
-                    ),
+                    reason: reason.to_owned(),
+                    message,
                     id,
                 });
-                continue;
             };
+            let resource = match announced.get(&gvk) {
+                Some(resource) => Ok(resource.clone()),
+                None => self.followed(&gvk).await,
+            };
+            let resource = match resource {
+                Ok(resource) => resource,
+                Err((reason, message)) => {
+                    fail(id, reason, message);
+                    plan.awaits_kind = true;
+                    continue;
+                }
+            };
+            if let Some(fault) = normalize::secret_fault(&object) {
+                fail(id, "Invalid", fault);
+                continue;
+            }
             normalize::normalize(&mut object, &options.owner);
             settle_namespace(&mut object, &mut id, &resource, &options.default_namespace);
             if seen.insert(id.clone()) {
@@ -144,26 +152,38 @@ impl Applier {
                     object,
                 });
             } else {
-                plan.failures.push(Failure {
-                    attempt: Attempt::Apply,
-                    reason: "Duplicate".into(),
-                    message: "it is defined more than once; keep one of the manifests".into(),
-                    id,
-                });
+                let message = "it is defined more than once; keep one of the manifests";
+                fail(id, "Duplicate", message.to_owned());
             }
         }
-        Ok(plan)
+        plan
     }
 }
 
 impl Applier {
-    /// Where a kind lives, and its objects followed from now on.
-    async fn followed(&self, gvk: &Gvk) -> Result<Option<Resource>, kube::Error> {
-        let resource = self.mapper.resource(gvk).await?;
-        if let Some(resource) = &resource {
-            self.live.follow(gvk, resource).await;
+    /// Where a kind lives, and its objects followed from now on; reason and message where there is
+    /// none.
+    async fn followed(&self, gvk: &Gvk) -> Result<Resource, (&'static str, String)> {
+        let (kind, api_version) = (&gvk.kind, gvk.api_version());
+        match self.mapper.resource(gvk).await {
+            Ok(Some(resource)) => {
+                self.live.follow(gvk, &resource).await;
+                Ok(resource)
+            }
+            Ok(None) => Err((
+                "NoMatch",
+                format!(
+                    "the cluster does not serve kind \"{kind}\" of {api_version}; install its CustomResourceDefinition first, or correct apiVersion and kind"
+                ),
+            )),
+            Err(error) => Err((
+                "DiscoveryFailed",
+                format!(
+                    "cannot read which kinds the API server serves of {api_version}: {}",
+                    api_error(&error)
+                ),
+            )),
         }
-        Ok(resource)
     }
 }
 

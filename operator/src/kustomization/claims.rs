@@ -30,12 +30,16 @@ struct Index {
     filled: bool,
     by_id: HashMap<Arc<str>, Vec<Key>>,
     by_key: HashMap<Key, Vec<Arc<str>>>,
+    /// What the API server refused of them when they were applied last.
+    refused: HashMap<Key, BTreeSet<String>>,
 }
 
 impl Index {
     /// Replaces the ids of a Kustomization; returns those whose sharing this changes.
     fn set<'a>(&mut self, key: &Key, ids: impl Iterator<Item = &'a str>) -> BTreeSet<Key> {
-        let ids: BTreeSet<&str> = ids.collect();
+        let refused = self.refused.get(key);
+        let is_refused = |id: &&str| refused.is_some_and(|refused| refused.contains(*id));
+        let ids: BTreeSet<&str> = ids.filter(|id| !is_refused(id)).collect();
         let before = self.by_key.remove(key).unwrap_or_default();
         let mut touched = BTreeSet::new();
         let same = |id: &Arc<str>| ids.contains(id.as_ref());
@@ -92,6 +96,16 @@ impl Claims {
         for other in self.index(context).set(key, ids) {
             context.triggers.kustomizations.wake(&other);
         }
+    }
+
+    /// Notes what the API server refused to a Kustomization: it is intended still, and no claim
+    /// until it is applied.
+    pub fn disclaim(&self, key: &Key, ids: BTreeSet<String>) {
+        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match ids.is_empty() {
+            true => index.refused.remove(key),
+            false => index.refused.insert(key.clone(), ids),
+        };
     }
 
     /// Who else applies an object.
@@ -186,6 +200,10 @@ mod tests {
         assert_eq!(names(index.set(&key("b"), ["y", "z"].into_iter())), none);
         assert_eq!(index.by_id["y"], [key("a"), key("b")]);
         assert_eq!(names(index.set(&key("a"), ["x"].into_iter())), ["b"]);
+        // What is refused is no claim.
+        index.refused.insert(key("a"), ["z".to_owned()].into());
+        assert_eq!(names(index.set(&key("a"), ["x", "z"].into_iter())), none);
+        assert_eq!(index.by_id["z"], [key("b")]);
         assert_eq!(names(index.set(&key("a"), [].into_iter())), none);
         assert_eq!(index.by_id.len(), 2);
         assert_eq!(index.by_key.len(), 1);

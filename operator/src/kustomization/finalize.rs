@@ -1,9 +1,10 @@
 //! Deleting a Kustomization: what it applied goes with it, if it prunes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flux_api::{Kustomization, ObjectId, go_string, names};
+use flux_api::{Kustomization, ObjectId, conditions, go_string, names};
 use flux_apply::Owner;
 use flux_apply::object;
 use flux_apply::prune::Entry;
@@ -45,6 +46,7 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
     let obsolete = inventory::difference(&entries, &[]);
     // Others see at once that they are alone with what they shared.
     context.known.claims.set(&key, &[], context);
+    context.known.claims.disclaim(&key, BTreeSet::new());
     if !prunes || object.spec.suspend || entries.is_empty() {
         for entry in &obsolete {
             context.applier.live().release(&entry.id, &owner);
@@ -84,10 +86,11 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
     );
     // Told once, not each time that it looks whether they are gone.
     if !lines.is_empty() && (pruned.going.is_empty() || !pruned.changes.is_empty()) {
-        let event = Event::normal(names::reason::PROGRESSING, lines.join("\n"));
-        context
-            .recorder
-            .record(object, Kustomization::CONTROLLER.as_str(), event);
+        tell(
+            object,
+            Event::normal(reason(object), lines.join("\n")),
+            context,
+        );
     }
     if !pruned.failures.is_empty() {
         let lines: Vec<_> = pruned.failures.iter().map(ToString::to_string).collect();
@@ -108,15 +111,34 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
             let message = format!(
                 "failed to wait for resources termination: after {timeout} there still are {names}"
             );
-            let event = Event::warning(names::reason::PRUNE_FAILED, message);
-            context
-                .recorder
-                .record(object, Kustomization::CONTROLLER.as_str(), event);
+            tell(
+                object,
+                Event::warning(names::reason::PRUNE_FAILED, message),
+                context,
+            );
             Finalized::Done
         }
         Ok(_) => Finalized::Wait(LOOK),
         Err(error) => Finalized::Retry(error.to_string()),
     }
+}
+
+/// The reason of what is told of a deletion: that of the Ready condition, as in Flux.
+fn reason(object: &Kustomization) -> &str {
+    let list = object.status.as_ref().map(|s| s.conditions.as_slice());
+    let ready = conditions::get(list.unwrap_or_default(), names::READY);
+    ready.map_or(names::reason::PROGRESSING, |ready| ready.reason.as_str())
+}
+
+/// Records an event about the revision that was applied.
+fn tell(object: &Kustomization, event: Event, context: &Context) {
+    let status = object.status.as_ref();
+    let event = match status.and_then(|s| s.last_applied_revision.as_ref()) {
+        Some(revision) => event.with(names::KUSTOMIZE_EVENT_REVISION, revision),
+        None => event,
+    };
+    let controller = Kustomization::CONTROLLER.as_str();
+    context.recorder.record(object, controller, event);
 }
 
 /// Whether the deletion began longer ago than it may take.
@@ -138,10 +160,11 @@ fn orphaned(
     context: &Arc<Context>,
 ) -> Finalized {
     let message = format!("{} objects are not pruned: {why}", entries.len());
-    let event = Event::warning(names::reason::PRUNE_FAILED, message);
-    context
-        .recorder
-        .record(object, Kustomization::CONTROLLER.as_str(), event);
+    tell(
+        object,
+        Event::warning(names::reason::PRUNE_FAILED, message),
+        context,
+    );
     for entry in entries {
         context.applier.live().release(&entry.id, owner);
     }

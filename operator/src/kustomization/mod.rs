@@ -41,6 +41,7 @@ mod judges;
 mod links;
 mod origins;
 pub mod past;
+mod redaction;
 mod run;
 pub mod unsupported;
 pub mod warnings;

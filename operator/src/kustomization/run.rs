@@ -15,6 +15,7 @@ use kube_runtime::reflector::ObjectRef;
 use super::inputs::{self, Inputs};
 use super::origins::{Origins, describe_failures};
 use super::past::proves;
+use super::redaction::Redaction;
 use super::{
     DEFINITION_TIMEOUT, dependencies, history, inventory, links, retry_interval, timeout,
     unsupported, warnings,
@@ -49,6 +50,8 @@ pub(super) struct Run<'a> {
     pub(super) references: u64,
     /// Objects that were left alone because they ask for it.
     pub(super) skipped: BTreeSet<ObjectId>,
+    /// What must not be shown of what was substituted.
+    redaction: Redaction,
     /// When to come back, where that is not after the interval.
     later: Option<Duration>,
 }
@@ -67,6 +70,7 @@ impl<'a> Run<'a> {
             digest: None,
             changed: false,
             skipped: BTreeSet::new(),
+            redaction: Redaction::default(),
             later: None,
         }
     }
@@ -127,10 +131,9 @@ impl<'a> Run<'a> {
 
     /// Names the objects that other Kustomizations apply, too.
     fn note_shared(&mut self) {
-        let (entries, generation) = (inventory::entries(&self.status), self.generation());
-        let claims = &self.context.known.claims;
-        claims.set(&self.key, &entries, self.context);
+        let (entries, generation) = (self.claim(), self.generation());
         let list = &mut self.status.conditions;
+        let claims = &self.context.known.claims;
         claims.note(&self.key, &entries, list, generation, self.context);
     }
 
@@ -246,7 +249,7 @@ impl<'a> Run<'a> {
     }
 
     /// The objects, and what was read to build them.
-    async fn build(&self, source: &Source) -> Result<(Vec<Object>, Option<Inputs>), Verdict> {
+    async fn build(&mut self, source: &Source) -> Result<(Vec<Object>, Option<Inputs>), Verdict> {
         let spec = &self.object.spec;
         let (files, inputs) = inputs::read(source, spec, self.generation(), self.context)
             .await
@@ -261,7 +264,8 @@ impl<'a> Run<'a> {
             })?
             .into_iter()
             .map(|(source, values)| Variables { source, values })
-            .collect();
+            .collect::<Vec<_>>();
+        self.redaction = Redaction::of(&variables);
         let options = BuildOptions {
             kustomize: self.context.args.kustomize.clone(),
             remote_bases: self.context.args.fetches_remote_bases(),
@@ -308,15 +312,7 @@ impl<'a> Run<'a> {
         let origins = Origins::of(&objects);
         let values = objects.into_iter().map(|o| o.value).collect();
         let applier = self.applier().await?;
-        let plan = applier.plan(values, &options).await.map_err(|error| {
-            self.failed(
-                reason::RECONCILIATION_FAILED,
-                format!(
-                    "cannot read which kinds the API server serves: {}",
-                    api_error(&error)
-                ),
-            )
-        })?;
+        let plan = applier.plan(values, &options).await;
         let before = inventory::entries(&self.status);
         let intended = inventory::union(&plan.inventory(), &before);
         self.write_intended(intended).await?;
@@ -324,7 +320,8 @@ impl<'a> Run<'a> {
         let after = plan.inventory();
         let context = self.context;
         let shared = |id: &ObjectId, owner: &Owner| context.known.claims.has(id, owner, context);
-        let outcome = applier.apply(plan, &options, &shared).await;
+        let mut outcome = applier.apply(plan, &options, &shared).await;
+        self.redaction.hide_in(&mut outcome);
         self.note_changes(&outcome.changes);
         let skipped = outcome.changes.iter();
         let skipped = skipped.filter(|(_, action)| matches!(action, Action::Skipped(_)));
@@ -337,8 +334,9 @@ impl<'a> Run<'a> {
         if let Some(fresh) = fresh {
             self.record(Event::warning(warnings::EVENT, fresh));
         }
+        self.disclaim(&outcome.refused, &before);
         if !outcome.failures.is_empty() {
-            let wait = match outcome.awaits_namespace {
+            let wait = match outcome.awaits_others {
                 true => self.soon(),
                 false => retry_interval(self.object),
             };
@@ -376,11 +374,7 @@ impl<'a> Run<'a> {
         }
         if more {
             inventory::store(&mut self.status, intended);
-            let entries = inventory::entries(&self.status);
-            self.context
-                .known
-                .claims
-                .set(&self.key, &entries, self.context);
+            self.claim();
         }
         inventory::write_intended(self.object, &self.status, more, self.context)
             .await
@@ -393,6 +387,31 @@ impl<'a> Run<'a> {
                     ),
                 )
             })
+    }
+
+    /// Tells others what is in the inventory.
+    fn claim(&self) -> Vec<ResourceRef> {
+        let entries = inventory::entries(&self.status);
+        let claims = &self.context.known.claims;
+        claims.set(&self.key, &entries, self.context);
+        entries
+    }
+
+    /// Takes back what was intended and refused, and so was never there: it must not keep those who
+    /// have such an object from pruning it.
+    fn disclaim(&mut self, refused: &[ObjectId], before: &[ResourceRef]) {
+        let ids = refused.iter().map(ToString::to_string);
+        let ids: BTreeSet<_> = ids
+            .filter(|id| before.iter().all(|entry| entry.id != *id))
+            .collect();
+        let mut entries = inventory::entries(&self.status);
+        entries.retain(|entry| !ids.contains(&entry.id));
+        let some = !ids.is_empty();
+        self.context.known.claims.disclaim(&self.key, ids);
+        if some {
+            inventory::store(&mut self.status, entries);
+            self.claim();
+        }
     }
 
     async fn prune(
