@@ -13,6 +13,15 @@ pub struct LocalObjectReference {
     pub name: String,
 }
 
+/// Reads a text; an empty one is as one that is left out, as for Flux.
+pub(crate) fn not_empty<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
 /// Name of an object, in this or another namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +30,11 @@ pub struct NamespacedObjectReference {
     pub name: String,
 
     /// Namespace of the object; the namespace of this one when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace: Option<String>,
 }
 
@@ -40,7 +53,11 @@ pub struct NamespacedObjectKindReference {
     pub name: String,
 
     /// Namespace of the object; the namespace of this one when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "not_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace: Option<String>,
 }
 
@@ -84,4 +101,22 @@ pub struct NamespaceSelector {
     /// Labels that a namespace must have, all of them; an empty map matches every namespace.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_namespace_is_none() {
+        for (text, namespace) in [
+            (r#"{"name": "a"}"#, None),
+            (r#"{"name": "a", "namespace": null}"#, None),
+            (r#"{"name": "a", "namespace": ""}"#, None),
+            (r#"{"name": "a", "namespace": "b"}"#, Some("b")),
+        ] {
+            let reference: NamespacedObjectReference = serde_json::from_str(text).unwrap();
+            assert_eq!(reference.namespace.as_deref(), namespace, "{text}");
+        }
+    }
 }

@@ -78,7 +78,11 @@ pub struct GitSourceReference {
     pub name: String,
 
     /// Namespace of the source; the namespace of this object when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::meta::not_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace: Option<String>,
 }
 

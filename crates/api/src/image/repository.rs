@@ -49,7 +49,11 @@ pub struct ImageRepositorySpec {
     pub provider: Option<ImageProvider>,
 
     /// ServiceAccount whose image pull secrets, or whose identity, sign in to the registry.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::meta::not_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(length(max = 253))]
     pub service_account_name: Option<String>,
 

@@ -190,7 +190,11 @@ pub struct CrossNamespaceSourceReference {
     pub name: String,
 
     /// Namespace of the source; the namespace of this Kustomization when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::meta::not_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace: Option<String>,
 }
 
@@ -217,7 +221,11 @@ pub struct DependencyReference {
     pub name: String,
 
     /// Namespace of the Kustomization; the namespace of this one when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::meta::not_empty",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace: Option<String>,
 
     /// CEL expression over `self` and `dep` that must be true as well.
