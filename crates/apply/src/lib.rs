@@ -54,3 +54,4 @@ pub use live::Live;
 pub use mapper::Mapper;
 pub use object::Owner;
 pub use plan::{Options, Plan};
+pub use refusal::in_quotes;

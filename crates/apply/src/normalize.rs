@@ -67,6 +67,8 @@ pub fn strip(object: &mut Value) {
 /// What is wrong with the data of a Secret, without its values: one that is no text is dropped by
 /// some readers and shown by the API server's refusal, and both are worse than to be told here.
 pub fn secret_fault(object: &Value) -> Option<String> {
+    const QUOTES: &str =
+        "write it in quotes (those around a variable do not count, only those of its value)";
     if object["kind"] != "Secret" || object["apiVersion"] != "v1" {
         return None;
     }
@@ -79,8 +81,8 @@ pub fn secret_fault(object: &Value) -> Option<String> {
         let is_text = |value: &Value| value.is_string() || value.is_null();
         if let Some((key, value)) = entries.iter().find(|(_, value)| !is_text(value)) {
             let (what, mend) = match value {
-                Value::Bool(_) => ("a boolean", "write it in quotes"),
-                Value::Number(_) => ("a number", "write it in quotes"),
+                Value::Bool(_) => ("a boolean", QUOTES),
+                Value::Number(_) => ("a number", QUOTES),
                 _ => (
                     "a map or a list",
                     "write it as text, for example after \"|\"",
@@ -146,11 +148,15 @@ mod tests {
             ),
             (
                 json!({"stringData": {"PORT": 5432}}),
-                Some("stringData.PORT must be a text and is a number; write it in quotes"),
+                Some(
+                    "stringData.PORT must be a text and is a number; write it in quotes (those around a variable do not count, only those of its value)",
+                ),
             ),
             (
                 json!({"data": {"on": true}}),
-                Some("data.on must be a text and is a boolean; write it in quotes"),
+                Some(
+                    "data.on must be a text and is a boolean; write it in quotes (those around a variable do not count, only those of its value)",
+                ),
             ),
             (
                 json!({"stringData": {"c": {"pin": 4711}}}),

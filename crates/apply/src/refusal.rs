@@ -158,6 +158,11 @@ pub(crate) fn refusal(code: u16, body: &[u8]) -> RequestError {
     }
 }
 
+/// What to write where a text is wanted.
+pub fn in_quotes(value: &str) -> String {
+    format!("(write it in quotes: \"{value}\")")
+}
+
 /// The API server's words without the Go structure that it wraps a value in when it is of another
 /// type than the schema's, and with what to write instead where that is known.
 fn plain(message: &str) -> String {
@@ -178,7 +183,8 @@ fn plain(message: &str) -> String {
         text.push_str(value);
         let scalar = value.parse::<f64>().is_ok() || matches!(value, "true" | "false");
         if wants_text && scalar {
-            text.push_str(&format!(" (write it in quotes: \"{value}\")"));
+            text.push(' ');
+            text.push_str(&in_quotes(value));
         }
         text.push_str(rest);
     }

@@ -1,10 +1,12 @@
 //! `spec.dependsOn`: waiting for other Kustomizations, by event.
 
+use std::collections::BTreeSet;
+
 use flux_api::{Condition, Kustomization, KustomizationStatus, conditions, names};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
-use super::cycles;
+use super::{cycles, moves};
 use crate::context::Context;
 use crate::key::Key;
 
@@ -49,6 +51,22 @@ pub fn check(object: &Kustomization, revision: &str, context: &Context) -> Resul
     Ok(())
 }
 
+/// Whether an object waits for another one, be it for what others of that wait for.
+pub(super) fn are_on(object: &Kustomization, awaited: &Key, context: &Context) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), dependencies(object));
+    while let Some(key) = next.pop() {
+        if key == *awaited {
+            return true;
+        }
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        if seen.insert(key) {
+            let found = context.stores.kustomizations.get(&reference);
+            next.extend(found.iter().flat_map(|found| dependencies(found)));
+        }
+    }
+    false
+}
+
 fn dependencies(object: &Kustomization) -> Vec<Key> {
     let own = object.namespace().unwrap_or_default();
     let key =
@@ -82,18 +100,9 @@ fn why(ready: &Condition) -> String {
     }
 }
 
-fn source_of(object: &Kustomization) -> (String, String, String) {
-    let reference = &object.spec.source_ref;
-    let namespace = reference
-        .namespace
-        .clone()
-        .or_else(|| object.namespace())
-        .unwrap_or_default();
-    (
-        reference.kind.to_string(),
-        namespace,
-        reference.name.clone(),
-    )
+fn source_of(object: &Kustomization) -> (String, Key) {
+    let kind = object.spec.source_ref.kind.to_string();
+    (kind, moves::source_key(object))
 }
 
 /// Wakes the Kustomizations that depend on one whose run has ended: all of them when it is ready

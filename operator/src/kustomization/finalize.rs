@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::driver::{Controlled, Finalized};
 use crate::events::Event;
 use crate::key::Key;
-use crate::kustomization::{impersonation, inventory, timeout};
+use crate::kustomization::{impersonation, inventory, moves, timeout};
 
 /// Pause between looks whether what was deleted is gone.
 const LOOK: Duration = Duration::from_secs(2);
@@ -56,6 +56,9 @@ pub async fn finalize(object: &Kustomization, context: &Arc<Context>) -> Finaliz
     if object.spec.kube_config.is_some() {
         let why = "they are in another cluster, which is not supported yet (spec.kubeConfig)";
         return orphaned(object, why, &obsolete, &owner, context);
+    }
+    if moves::are_possible(object, context) {
+        return Finalized::Wait(moves::AGAIN);
     }
     // A namespace that is being deleted takes the account first.
     if let Some(account) = impersonation::missing_account(object, context).await {

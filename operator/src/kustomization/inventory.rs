@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use flux_api::names::reason;
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceInventory, ResourceRef};
 use flux_apply::applier::Failure;
+use flux_apply::object;
 use flux_apply::prune::Entry;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::run::{Applied, Run};
+use crate::conclusion::Verdict;
 use crate::context::Context;
 use crate::driver::write_status;
 use crate::key::Key;
+use crate::words::api_error;
 
 /// The entries of a status.
 pub fn entries(status: &KustomizationStatus) -> Vec<ResourceRef> {
@@ -96,6 +101,101 @@ pub fn wake_heirs(key: &Key, left: &[Entry], context: &Context) {
         .collect();
     for heir in heirs {
         context.triggers.kustomizations.wake(&heir);
+    }
+}
+
+impl Run<'_> {
+    /// Says what is intended before it is done: after a crash the next run knows what the lost
+    /// one may have created, and that the revision may be applied in part.
+    pub(super) async fn write_intended(
+        &mut self,
+        intended: Vec<ResourceRef>,
+    ) -> Result<(), Verdict> {
+        let known = entries(&self.status);
+        let more = intended.len() != known.len();
+        if more {
+            store(&mut self.status, intended);
+            self.claim();
+        }
+        self.looked();
+        let newest = self.status.history.first().map(|entry| &entry.digest);
+        if !more && newest == self.digest.as_ref() {
+            return Ok(());
+        }
+        write_intended(self.object, &self.status, more, self.context)
+            .await
+            .map_err(|error| {
+                self.failed(
+                    reason::RECONCILIATION_FAILED,
+                    format!(
+                        "cannot write what is intended, nothing was applied: {}",
+                        api_error(&error)
+                    ),
+                )
+            })
+    }
+
+    /// Tells others what is in the inventory, and returns that.
+    pub(super) fn claim(&self) -> Vec<ResourceRef> {
+        let entries = entries(&self.status);
+        let claims = &self.context.known.claims;
+        claims.set(&self.key, &entries, self.context);
+        entries
+    }
+
+    /// Takes back what was intended and refused, and so was never there: it must not keep those who
+    /// have such an object from pruning it.
+    pub(super) fn disclaim(&mut self, refused: &[ObjectId], before: &[ResourceRef]) {
+        let ids = refused.iter().map(ToString::to_string);
+        let ids: BTreeSet<_> = ids
+            .filter(|id| before.iter().all(|entry| entry.id != *id))
+            .collect();
+        let mut left = entries(&self.status);
+        left.retain(|entry| !ids.contains(&entry.id));
+        let some = !ids.is_empty();
+        self.context.known.claims.disclaim(&self.key, ids);
+        if some {
+            store(&mut self.status, left);
+            self.claim();
+        }
+    }
+
+    /// Whether something is to be pruned.
+    pub(super) fn prunes(&self, applied: &Applied) -> bool {
+        self.object.spec.prune && !difference(&applied.before, &applied.after).is_empty()
+    }
+
+    /// Lets go of what left the set, and prunes it where that is wanted.
+    pub(super) async fn settle(&mut self, applied: &Applied) -> Result<(), Verdict> {
+        let (before, after) = (&applied.before, &applied.after);
+        store(&mut self.status, after.clone());
+        let obsolete = difference(before, after);
+        if obsolete.is_empty() {
+            return Ok(());
+        }
+        if !self.object.spec.prune {
+            for entry in obsolete {
+                let live = self.context.applier.live();
+                live.release(&entry.id, &self.owner());
+            }
+            return Ok(());
+        }
+        let (context, applier) = (self.context, self.applier().await?);
+        let pruned = applier
+            .prune(obsolete, &self.owner(), |id| {
+                claimant(&self.key, id, context)
+            })
+            .await;
+        self.note_changes(&pruned.changes);
+        for (id, why) in &pruned.kept {
+            tracing::info!(object = object::display(id), why, "kept");
+        }
+        if pruned.failures.is_empty() {
+            return Ok(());
+        }
+        keep(&mut self.status, &pruned.failures, before);
+        let lines: Vec<_> = pruned.failures.iter().map(ToString::to_string).collect();
+        Err(self.failed(reason::PRUNE_FAILED, lines.join("\n")))
     }
 }
 

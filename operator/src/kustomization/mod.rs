@@ -39,6 +39,7 @@ mod inputs;
 pub mod inventory;
 mod judges;
 mod links;
+mod moves;
 mod origins;
 pub mod past;
 mod redaction;

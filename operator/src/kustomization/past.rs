@@ -44,6 +44,8 @@ pub struct Known {
     /// In which state of its source what was read last was found unchanged.
     same: Shared<State>,
     references: Shared<u64>,
+    /// At which revision it was last known what each applies.
+    looked: Shared<String>,
     /// Who applies what.
     pub claims: claims::Claims,
 }
@@ -54,6 +56,19 @@ impl Known {
         self.past.remove(key);
         self.same.remove(key);
         self.references.remove(key);
+        self.looked.remove(key);
+    }
+
+    /// What a Kustomization applies of a revision is known, or that it can apply nothing of it.
+    pub(super) fn looked(&self, key: &Key, revision: &str) {
+        if !self.has_looked(key, revision) {
+            self.looked.set(key, revision.to_owned());
+        }
+    }
+
+    /// Whether that is so.
+    pub(super) fn has_looked(&self, key: &Key, revision: &str) -> bool {
+        self.looked.get(key).as_deref() == Some(revision)
     }
 
     /// Something outside the source that a Kustomization refers to has changed: what a run that

@@ -1,11 +1,14 @@
 //! Values of Secrets in the words of the API server: a refusal repeats what it refuses, and a manifest
 //! may have that from `spec.postBuild.substituteFrom`.
 
-use flux_apply::Outcome;
+use flux_apply::{Outcome, in_quotes};
 use flux_build::Variables;
 
 /// Shorter ones are no secrets, and stand in every text by chance.
 const SHORTEST: usize = 4;
+
+/// What to do where a text is wanted: quotes around a variable are gone before its value is there.
+const QUOTES: &str = "(quotes count only as part of the variable's value: \"\\\"...\\\"\")";
 
 /// Values that must not be shown, each with the variable to show instead.
 #[derive(Default)]
@@ -17,7 +20,8 @@ impl Redaction {
         let secret = variables.iter().filter(|v| v.source.starts_with("Secret/"));
         let mut values = Vec::new();
         for (name, value) in secret.flat_map(|variables| &variables.values) {
-            let value = value.trim();
+            // Quotes make it a text in the manifest, where they are lost.
+            let value = value.trim().trim_matches(['"', '\'']);
             if value.len() < SHORTEST || matches!(value, "true" | "false" | "null") {
                 continue;
             }
@@ -39,7 +43,7 @@ impl Redaction {
         let mut text = text.to_owned();
         for (value, name) in &self.0 {
             if text.contains(value.as_str()) {
-                text = replace(&text, value, name);
+                text = replace(&text, value, name).replace(&in_quotes(name), QUOTES);
             }
         }
         text
@@ -106,7 +110,7 @@ mod tests {
         for (text, shown) in [
             (
                 ".value: expected string, got 4711 (write it in quotes: \"4711\")",
-                ".value: expected string, got ${PIN} (write it in quotes: \"${PIN}\")",
+                ".value: expected string, got ${PIN} (quotes count only as part of the variable's value: \"\\\"...\\\"\")",
             ),
             ("Invalid value: \"4711-4711\"", "Invalid value: \"${LONG}\""),
             ("\"two\\nlines\" and two\nlines", "\"${TWO}\" and ${TWO}"),

@@ -8,7 +8,7 @@ use flux_api::names::{self, reason};
 use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, conditions};
 use flux_apply::applier::Action;
 use flux_apply::ignore::Rules;
-use flux_apply::{Options, Owner, object, variables};
+use flux_apply::{Options, Owner, variables};
 use flux_build::{BuildOptions, Object, Variables};
 use kube_runtime::reflector::ObjectRef;
 
@@ -17,7 +17,7 @@ use super::origins::{Origins, describe_failures};
 use super::past::proves;
 use super::redaction::Redaction;
 use super::{
-    DEFINITION_TIMEOUT, dependencies, history, inventory, links, retry_interval, timeout,
+    DEFINITION_TIMEOUT, dependencies, history, inventory, links, moves, retry_interval, timeout,
     unsupported, warnings,
 };
 use crate::conclusion::{Retry, Verdict};
@@ -27,13 +27,22 @@ use crate::events::Event;
 use crate::key::Key;
 use crate::source::{Source, SourceError};
 use crate::status::Status as _;
-use crate::words::api_error;
 
 /// After a new commit, the time in which Kustomizations that it does not touch stand back, and how
 /// much longer for each that there is: all of them must have looked. With very many, not for ever.
 const GIVE_WAY: Duration = Duration::from_millis(500);
 const GIVE_WAY_EACH: Duration = Duration::from_micros(1500);
 const GIVE_WAY_MOST: Duration = Duration::from_secs(3);
+
+/// What was applied, and is still to be settled.
+pub(super) struct Applied {
+    /// When all objects were applied, known or not, if ever.
+    full: Option<Instant>,
+    /// The inventory as it was.
+    pub(super) before: Vec<ResourceRef>,
+    /// The inventory as it is to be.
+    pub(super) after: Vec<ResourceRef>,
+}
 
 /// One run over one object.
 pub(super) struct Run<'a> {
@@ -89,6 +98,7 @@ impl<'a> Run<'a> {
             .map_err(|message| self.waiting(reason::DEPENDENCY_NOT_READY, message))?;
         self.status.last_attempted_revision = Some(revision.clone());
         if self.is_unaffected(&source).await {
+            self.looked();
             if let Some(wait) = self.gives_way(&source) {
                 self.later = Some(wait);
                 return Err(Verdict::Unchanged);
@@ -98,8 +108,14 @@ impl<'a> Run<'a> {
             self.note_link(&source).await;
             let (objects, inputs) = self.build(&source).await?;
             self.digest = Some(history::digest(&objects));
-            let full = self.apply(objects).await?;
-            self.remember(&source, inputs, full);
+            let applied = self.apply(objects).await?;
+            if self.prunes(&applied) && moves::are_possible(self.object, self.context) {
+                self.remember(&source, None, applied.full);
+                self.later = Some(moves::AGAIN);
+                return Err(moves::others_first(&revision));
+            }
+            self.settle(&applied).await?;
+            self.remember(&source, inputs, applied.full);
         }
         self.note_shared();
         self.check_health(&source).await
@@ -162,12 +178,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn source_key(&self) -> Key {
-        let reference = &self.object.spec.source_ref;
-        let namespace = reference.namespace.as_deref();
-        Key::new(namespace.unwrap_or(&self.key.namespace), &reference.name)
-    }
-
     fn source(&self) -> Result<Arc<Source>, Verdict> {
         let reference = &self.object.spec.source_ref;
         if reference.kind.as_str() != "GitRepository" {
@@ -179,7 +189,7 @@ impl<'a> Run<'a> {
                 ),
             });
         }
-        let key = self.source_key();
+        let key = moves::source_key(self.object);
         let namespace = &key.namespace;
         if self.context.args.no_cross_namespace_refs && *namespace != self.key.namespace {
             return Err(Verdict::Stalled {
@@ -230,7 +240,7 @@ impl<'a> Run<'a> {
         let again = ready.is_some_and(|ready| ready.reason == reason::ARTIFACT_FAILED);
         // Once only: a disk that loses what is fetched is not to be fetched to without a pause.
         if error.is_of_mirror() && !again {
-            let source = self.source_key();
+            let source = moves::source_key(self.object);
             self.context.triggers.git_repositories.wake(&source);
         }
         Verdict::Failed {
@@ -281,8 +291,7 @@ impl<'a> Run<'a> {
         Ok((objects, inputs))
     }
 
-    /// Applies and prunes; the time at which all objects were applied, known or not, if any.
-    async fn apply(&mut self, objects: Vec<Object>) -> Result<Option<Instant>, Verdict> {
+    async fn apply(&mut self, objects: Vec<Object>) -> Result<Applied, Verdict> {
         let digest = self.digest.as_deref().unwrap_or_default();
         let proven = proves(self.object, digest);
         let full = self.is_full_due() || (self.past().is_none() && !proven);
@@ -346,100 +355,18 @@ impl<'a> Run<'a> {
                 retry: Retry::After(wait),
             });
         }
-        inventory::store(&mut self.status, after.clone());
-        if self.object.spec.prune {
-            self.prune(&before, &after, &options.owner).await?;
-        } else {
-            self.release(&before, &after);
-        }
-        Ok(full_at)
+        Ok(Applied {
+            full: full_at,
+            before,
+            after,
+        })
     }
 
-    /// Lets go of what left the set and is not pruned.
-    fn release(&self, before: &[ResourceRef], after: &[ResourceRef]) {
-        for entry in inventory::difference(before, after) {
-            let live = self.context.applier.live();
-            live.release(&entry.id, &self.owner());
+    /// Where others can see what this one applies of the revision.
+    pub(super) fn looked(&self) {
+        if let Some(revision) = &self.revision {
+            self.context.known.looked(&self.key, revision);
         }
-    }
-
-    /// Says what is intended before it is done: after a crash the next run knows what the lost
-    /// one may have created, and that the revision may be applied in part.
-    async fn write_intended(&mut self, intended: Vec<ResourceRef>) -> Result<(), Verdict> {
-        let known = inventory::entries(&self.status);
-        let more = intended.len() != known.len();
-        let newest = self.status.history.first().map(|entry| &entry.digest);
-        if !more && newest == self.digest.as_ref() {
-            return Ok(());
-        }
-        if more {
-            inventory::store(&mut self.status, intended);
-            self.claim();
-        }
-        inventory::write_intended(self.object, &self.status, more, self.context)
-            .await
-            .map_err(|error| {
-                self.failed(
-                    reason::RECONCILIATION_FAILED,
-                    format!(
-                        "cannot write what is intended, nothing was applied: {}",
-                        api_error(&error)
-                    ),
-                )
-            })
-    }
-
-    /// Tells others what is in the inventory.
-    fn claim(&self) -> Vec<ResourceRef> {
-        let entries = inventory::entries(&self.status);
-        let claims = &self.context.known.claims;
-        claims.set(&self.key, &entries, self.context);
-        entries
-    }
-
-    /// Takes back what was intended and refused, and so was never there: it must not keep those who
-    /// have such an object from pruning it.
-    fn disclaim(&mut self, refused: &[ObjectId], before: &[ResourceRef]) {
-        let ids = refused.iter().map(ToString::to_string);
-        let ids: BTreeSet<_> = ids
-            .filter(|id| before.iter().all(|entry| entry.id != *id))
-            .collect();
-        let mut entries = inventory::entries(&self.status);
-        entries.retain(|entry| !ids.contains(&entry.id));
-        let some = !ids.is_empty();
-        self.context.known.claims.disclaim(&self.key, ids);
-        if some {
-            inventory::store(&mut self.status, entries);
-            self.claim();
-        }
-    }
-
-    async fn prune(
-        &mut self,
-        before: &[ResourceRef],
-        after: &[ResourceRef],
-        owner: &Owner,
-    ) -> Result<(), Verdict> {
-        let obsolete = inventory::difference(before, after);
-        if obsolete.is_empty() {
-            return Ok(());
-        }
-        let (context, applier) = (self.context, self.applier().await?);
-        let pruned = applier
-            .prune(obsolete, owner, |id| {
-                inventory::claimant(&self.key, id, context)
-            })
-            .await;
-        self.note_changes(&pruned.changes);
-        for (id, why) in &pruned.kept {
-            tracing::info!(object = object::display(id), why, "kept");
-        }
-        if pruned.failures.is_empty() {
-            return Ok(());
-        }
-        inventory::keep(&mut self.status, &pruned.failures, before);
-        let lines: Vec<_> = pruned.failures.iter().map(ToString::to_string).collect();
-        Err(self.failed(reason::PRUNE_FAILED, lines.join("\n")))
     }
 
     pub(super) fn generation(&self) -> i64 {
@@ -453,6 +380,17 @@ impl<'a> Run<'a> {
 
     /// Turns the verdict into status and events.
     pub(super) fn finish(mut self, verdict: Verdict) -> Pass<KustomizationStatus> {
+        // One that waits may apply something of it yet.
+        let waits = matches!(
+            verdict,
+            Verdict::Failed {
+                retry: Retry::OnChange(_),
+                ..
+            }
+        );
+        if !waits {
+            self.looked();
+        }
         let interval = self.object.spec.interval.as_std();
         let was_ready = conditions::is_true(&self.status.conditions, names::READY);
         let asked = self.status.is_asked(self.object);

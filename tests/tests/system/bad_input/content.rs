@@ -182,3 +182,41 @@ async fn objects_that_the_api_server_refuses_keep_no_others_back() {
         .collect();
     assert_eq!(found, ids);
 }
+
+#[tokio::test]
+async fn values_of_secrets_are_refused_without_being_shown() {
+    let app = config_map("app", "1");
+    let (scene, repository) = working("shown", &[("apps/app.yaml", Some(app.as_str()))]).await;
+    scene.secret("keys", &[("PIN", "471147")]).await;
+    let keys = json!({"substituteFrom": [{"kind": "Secret", "name": "keys"}]});
+    let spec = json!({"spec": {"postBuild": keys}});
+    scene.patch::<Kustomization>(APPS, spec).await;
+    let data = "data:\n  pin: ${PIN}\n";
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  port: 543254\n";
+    let config = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: pin\n{data}");
+    repository.commit(&[
+        ("apps/secret.yaml", Some(secret)),
+        ("apps/config.yaml", Some(&config)),
+    ]);
+    scene.request::<GitRepository>(APPS).await;
+    let words = [
+        "stringData.port must be a text and is a number; write it in quotes (those around",
+        "[apps/secret.yaml:1]",
+        "data.pin: expected string, got ${PIN} (quotes count only as part of",
+        "[apps/config.yaml:1]",
+    ];
+    let object = scene
+        .says::<Kustomization>(APPS, "False", "ReconciliationFailed", &words)
+        .await;
+    let said = object["status"].to_string();
+    for secret in ["471147", "543254"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+    scene.secret("keys", &[("PIN", "\"471147\"")]).await;
+    let secret = secret.replace("543254", "\"543254\"");
+    let revision = repository.commit(&[("apps/secret.yaml", Some(&secret))]);
+    scene.request::<GitRepository>(APPS).await;
+    scene.applied(APPS, &revision).await;
+    scene.others_go_on().await;
+}

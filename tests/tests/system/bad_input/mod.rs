@@ -18,6 +18,7 @@ mod history;
 mod images;
 mod manifests;
 mod markers;
+mod moves;
 mod ordering;
 mod ownership;
 mod pull_requests;
