@@ -12,6 +12,7 @@ use crate::error::GitError;
 use crate::remote::Remote;
 use crate::said::{self, LIMIT, Purpose};
 use crate::sendpack::RECEIVE_PACK;
+use crate::session;
 
 /// How many redirects the first request of an operation may take.
 const REDIRECTS: usize = 5;
@@ -29,7 +30,7 @@ pub(crate) fn client(remote: &Remote) -> Result<Client, GitError> {
             env!("CARGO_PKG_VERSION"),
             ")"
         ))
-        .connect_timeout(remote.read_timeout())
+        .connect_timeout(remote.connect_timeout())
         .read_timeout(remote.read_timeout())
         .redirect(Policy::custom(redirect));
     if let Some(ca) = credentials.and_then(|http| http.ca.as_deref()) {
@@ -120,7 +121,8 @@ pub(crate) async fn info_refs(
     if version_2 {
         request = request.header("Git-Protocol", "version=2");
     }
-    let response = send(request, remote, purpose_of(service)).await?;
+    let sent = send(request, remote, purpose_of(service));
+    let response = session::within(remote.connect_timeout(), remote, sent).await?;
     let expected = format!("application/x-{service}-advertisement");
     let kind = response
         .headers()
@@ -281,7 +283,12 @@ pub(crate) fn broken(remote: &Remote, error: &reqwest::Error) -> GitError {
     let address = remote.address();
     let problem = innermost(error);
     if error.is_timeout() {
-        crate::session::silent(remote)
+        let limit = if error.is_connect() {
+            remote.connect_timeout()
+        } else {
+            remote.read_timeout()
+        };
+        session::silent(remote, limit)
     } else if error.is_dns() {
         let host = remote
             .proxy

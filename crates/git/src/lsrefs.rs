@@ -11,6 +11,7 @@ use crate::listing::{self, Listing, Reader, Step};
 use crate::pktline::Packet;
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
+use crate::session;
 use crate::ssh::{self, Channel, Pool};
 use crate::wire::{Source, Wire};
 
@@ -34,7 +35,7 @@ pub(crate) async fn list(
     };
     tokio::time::timeout(remote.timeout, listing)
         .await
-        .unwrap_or_else(|_| Err(crate::session::unfinished(remote)))
+        .unwrap_or_else(|_| Err(session::unfinished(remote)))
 }
 
 async fn over_ssh(
@@ -79,7 +80,8 @@ async fn over_http(
 ) -> Result<Listing, GitError> {
     let ask = async |base: &str, mut reader: Reader| {
         let body = listing::request(prefixes);
-        let response = http::rpc(client, remote, base, UPLOAD_PACK, body, true).await?;
+        let sent = http::rpc(client, remote, base, UPLOAD_PACK, body, true);
+        let response = session::within(remote.connect_timeout(), remote, sent).await?;
         let mut wire = Wire::new(remote, Purpose::Read, Source::Http(response));
         read(&mut wire, |packet| reader.answer(packet)).await?;
         Ok::<_, GitError>(reader.into_listing())

@@ -27,6 +27,9 @@ impl Remote {
     /// every 5 s, so that half a minute is generous.
     const SILENCE: Duration = Duration::from_secs(30);
 
+    /// The part of a long timeout that a server may be silent for: not all send keep-alives.
+    const SILENT_PART: u32 = 2;
+
     /// A remote without proxy.
     pub fn new(url: GitUrl, auth: Auth, timeout: Duration) -> Self {
         Self {
@@ -37,9 +40,16 @@ impl Remote {
         }
     }
 
-    /// Limit for one read.
-    pub(crate) fn read_timeout(&self) -> Duration {
+    /// Limit for becoming connected, and for each read of a listing, which takes a server no work.
+    pub(crate) fn connect_timeout(&self) -> Duration {
         self.timeout.min(Self::SILENCE)
+    }
+
+    /// Limit for each read of what a server may have to compute first: a pack, or the verdict of its
+    /// hooks. Who gives it more time than usual means this time.
+    pub(crate) fn read_timeout(&self) -> Duration {
+        self.timeout
+            .min(Self::SILENCE.max(self.timeout / Self::SILENT_PART))
     }
 
     /// `host:port`.
@@ -166,6 +176,25 @@ pub(crate) mod tests {
         ]);
         let auth = Auth::from_secret(&url, &data).unwrap();
         Remote::new(url, auth, Duration::from_secs(5))
+    }
+
+    #[test]
+    fn limits() {
+        // timeout, limit for connecting, limit for a read
+        for (timeout, connect, read) in [
+            (1, 1, 1),
+            (29, 29, 29),
+            (30, 30, 30),
+            (60, 30, 30),
+            (90, 30, 45),
+            (600, 30, 300),
+        ] {
+            let mut remote = ssh_remote("ssh://git@h/r");
+            remote.timeout = Duration::from_secs(timeout);
+            let limits = (remote.connect_timeout(), remote.read_timeout());
+            let expected = (Duration::from_secs(connect), Duration::from_secs(read));
+            assert_eq!(limits, expected, "{timeout}");
+        }
     }
 
     #[test]

@@ -142,6 +142,8 @@ impl<'a> ReceivePack<'a> {
                 session.block_on(channel.send(piece))?;
             }
         }
+        // Its hooks may take their time.
+        self.wire.be_patient();
         Ok(())
     }
 

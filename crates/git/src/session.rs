@@ -59,7 +59,8 @@ impl Session {
         (session, sender)
     }
 
-    /// Runs a step of a transport on the runtime, from a blocking thread.
+    /// Runs a step of a transport on the runtime, from a blocking thread. A step that takes the
+    /// server no work has its own, shorter limit.
     pub(crate) fn block_on<T>(
         &self,
         step: impl Future<Output = Result<T, GitError>>,
@@ -68,9 +69,7 @@ impl Session {
         let (limit, started) = (self.remote.read_timeout(), Instant::now());
         let result = self.runtime.block_on(async {
             tokio::select! {
-                result = tokio::time::timeout(limit, step) => {
-                    result.unwrap_or_else(|_| Err(silent(&self.remote)))
-                }
+                result = within(limit, &self.remote, step) => result,
                 () = tokio::time::sleep_until(self.deadline) => Err(unfinished(&self.remote)),
                 _ = caller.changed() => Err(GitError::Cancelled),
             }
@@ -222,12 +221,22 @@ fn is_damage(error: &git2::Error) -> bool {
     )
 }
 
+/// A step that the server must let come to an end within a limit.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    remote: &Remote,
+    step: impl Future<Output = Result<T, GitError>>,
+) -> Result<T, GitError> {
+    let result = tokio::time::timeout(limit, step).await;
+    result.unwrap_or_else(|_| Err(silent(remote, limit)))
+}
+
 /// A server that says nothing for too long.
-pub(crate) fn silent(remote: &Remote) -> GitError {
+pub(crate) fn silent(remote: &Remote, limit: Duration) -> GitError {
     GitError::Timeout {
         address: remote.address(),
         what: "did not answer",
-        after: remote.read_timeout(),
+        after: limit,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames from a Git service, whichever transport they come over.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::Response;
 
@@ -9,6 +11,7 @@ use crate::listing::Step;
 use crate::pktline::{Decoder, FLUSH, Packet};
 use crate::remote::Remote;
 use crate::said::{self, Purpose};
+use crate::session;
 use crate::ssh::Channel;
 
 /// More than this many bytes of frames are not read: about a million refs.
@@ -27,9 +30,12 @@ pub(crate) struct Wire<'a> {
     source: Source,
     decoder: Decoder,
     bytes: usize,
+    /// For each wait for the server.
+    limit: Duration,
 }
 
 impl<'a> Wire<'a> {
+    /// For a listing, which takes the server no work.
     pub(crate) fn new(remote: &'a Remote, purpose: Purpose, source: Source) -> Self {
         Self {
             remote,
@@ -37,7 +43,13 @@ impl<'a> Wire<'a> {
             source,
             decoder: Decoder::default(),
             bytes: 0,
+            limit: remote.connect_timeout(),
         }
+    }
+
+    /// From now on the server may have to work before it answers.
+    pub(crate) fn be_patient(&mut self) {
+        self.limit = self.remote.read_timeout();
     }
 
     /// The command over ssh; none over HTTP, where an answer cannot be answered.
@@ -121,16 +133,16 @@ impl<'a> Wire<'a> {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, GitError> {
-        match &mut self.source {
-            Source::Ssh(channel) => {
-                tokio::time::timeout(self.remote.read_timeout(), channel.next())
+        let (remote, source) = (self.remote, &mut self.source);
+        let next = async {
+            match source {
+                Source::Ssh(channel) => Ok(channel.next().await),
+                Source::Http(response) => response
+                    .chunk()
                     .await
-                    .map_err(|_| crate::session::silent(self.remote))
+                    .map_err(|error| http::broken(remote, &error)),
             }
-            Source::Http(response) => response
-                .chunk()
-                .await
-                .map_err(|error| http::broken(self.remote, &error)),
-        }
+        };
+        session::within(self.limit, remote, next).await
     }
 }

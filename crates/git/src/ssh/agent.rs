@@ -32,7 +32,7 @@ pub(super) async fn authenticate(
     user: &str,
     socket: &Path,
 ) -> Result<(), GitError> {
-    let connecting = tokio::time::timeout(remote.read_timeout(), connect(socket));
+    let connecting = tokio::time::timeout(remote.connect_timeout(), connect(socket));
     let (mut agent, keys) = connecting
         .await
         .unwrap_or_else(|_| Err(failed(socket, "does not answer")))?;

@@ -21,6 +21,7 @@ use crate::auth::{AuthError, Identity, Method, Ssh};
 use crate::dial::{dial, plain};
 use crate::error::GitError;
 use crate::remote::Remote;
+use crate::session;
 
 /// How long a connection that was kept may take to begin a command. One that does not is dead, and
 /// a new one is made.
@@ -54,12 +55,14 @@ pub(crate) async fn run(
             return Ok(channel);
         }
     }
-    let mut handle = connect(remote, ssh).await?;
-    authenticate(&mut handle, remote, ssh).await?;
-    let connection = Connection::new(handle);
-    begin(connection, home, &command, version_2)
-        .await
-        .map_err(|error| broken(remote, &error))
+    let fresh = async {
+        let mut handle = connect(remote, ssh).await?;
+        authenticate(&mut handle, remote, ssh).await?;
+        begin(Connection::new(handle), home, &command, version_2)
+            .await
+            .map_err(|error| broken(remote, &error))
+    };
+    session::within(remote.connect_timeout(), remote, fresh).await
 }
 
 async fn begin(
@@ -92,21 +95,16 @@ async fn connect(remote: &Remote, ssh: &Ssh) -> Result<client::Handle<Guard>, Gi
     let preferred = hostkey::preferred(&ssh.known_hosts, host, port);
     let config = Arc::new(config(preferred, remote.timeout));
     let (guard, refusal) = Guard::new(remote.auth.clone(), host, port);
-    let connecting = async {
-        let stream = dial(host, port, remote.proxy.as_ref()).await?;
-        client::connect_stream(config, stream, guard)
-            .await
-            .map_err(|error| match (refusal.take(), error) {
-                (Some(refusal), _) => refusal,
-                (None, russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
-                    hostkey::no_common(ssh, remote, kind, &theirs)
-                }
-                (None, error) => broken(remote, &error),
-            })
-    };
-    tokio::time::timeout(remote.read_timeout(), connecting)
+    let stream = dial(host, port, remote.proxy.as_ref()).await?;
+    client::connect_stream(config, stream, guard)
         .await
-        .unwrap_or_else(|_| Err(crate::session::silent(remote)))
+        .map_err(|error| match (refusal.take(), error) {
+            (Some(refusal), _) => refusal,
+            (None, russh::Error::NoCommonAlgo { kind, theirs, .. }) => {
+                hostkey::no_common(ssh, remote, kind, &theirs)
+            }
+            (None, error) => broken(remote, &error),
+        })
 }
 
 async fn authenticate(
@@ -162,7 +160,7 @@ fn broken(remote: &Remote, error: &russh::Error) -> GitError {
     let address = remote.address();
     match error {
         E::ConnectionTimeout | E::KeepaliveTimeout | E::InactivityTimeout | E::Elapsed(_) => {
-            crate::session::silent(remote)
+            session::silent(remote, remote.connect_timeout())
         }
         E::IO(error) => GitError::Connect {
             address,

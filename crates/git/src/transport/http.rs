@@ -11,7 +11,7 @@ use crate::error::GitError;
 use crate::http;
 use crate::link::Link;
 use crate::lsrefs::UPLOAD_PACK;
-use crate::session::Session;
+use crate::session::{Session, within};
 
 pub(super) struct Http {
     session: Arc<Session>,
@@ -86,12 +86,17 @@ impl Stream {
             None => self.request()?,
         };
         let session = &self.session;
-        let chunk = session.block_on(async {
-            response
-                .chunk()
-                .await
-                .map_err(|error| http::broken(&session.remote, &error))
-        })?;
+        let remote = &session.remote;
+        let limit = if self.listing {
+            remote.connect_timeout()
+        } else {
+            remote.read_timeout()
+        };
+        let next = async {
+            let chunk = response.chunk().await;
+            chunk.map_err(|error| http::broken(remote, &error))
+        };
+        let chunk = session.block_on(within(limit, remote, next))?;
         self.response = Some(response);
         self.rest = chunk.unwrap_or_default();
         Ok(())

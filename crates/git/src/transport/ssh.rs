@@ -9,7 +9,7 @@ use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use super::{is_listing, report};
 use crate::link::Link;
 use crate::lsrefs::UPLOAD_PACK;
-use crate::session::Session;
+use crate::session::{Session, within};
 use crate::ssh::{self, Channel};
 
 pub(super) struct Ssh {
@@ -41,6 +41,7 @@ impl SmartSubtransport for Ssh {
             session,
             channel: Some(channel),
             rest: Bytes::new(),
+            asked: false,
         }))
     }
 
@@ -55,6 +56,8 @@ struct Stream {
     channel: Option<Channel>,
     /// Received, but not read yet.
     rest: Bytes,
+    /// The server was asked for something after it had listed its refs.
+    asked: bool,
 }
 
 impl Stream {
@@ -73,13 +76,22 @@ impl Read for Stream {
             let Self {
                 session, channel, ..
             } = self;
-            let next = session.block_on(async {
+            let remote = &session.remote;
+            let limit = if self.asked {
+                remote.read_timeout()
+            } else {
+                remote.connect_timeout()
+            };
+            let next = async {
                 Ok(match channel {
                     Some(channel) => channel.next().await,
                     None => None,
                 })
-            });
-            match next.map_err(|error| report(&self.session, error))? {
+            };
+            match session
+                .block_on(within(limit, remote, next))
+                .map_err(|error| report(&self.session, error))?
+            {
                 Some(bytes) => self.rest = bytes,
                 None => {
                     self.hear();
@@ -96,6 +108,7 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.asked = true;
         let data = Bytes::copy_from_slice(bytes);
         let Some(channel) = &mut self.channel else {
             return Ok(0);
