@@ -131,7 +131,7 @@ pub fn metrics(metrics: Arc<Metrics>) -> Router {
         .with_state(metrics)
 }
 
-/// Serves artifacts below `folder`: files only, no listings, nothing outside.
+/// Serves artifacts below `folder`: files only, no listings, nothing hidden and nothing outside.
 pub fn artifacts(folder: PathBuf) -> Router {
     Router::new()
         .route("/", get(|| async { "" }))
@@ -141,7 +141,8 @@ pub fn artifacts(folder: PathBuf) -> Router {
 
 async fn artifact(State(folder): State<Arc<PathBuf>>, UrlPath(path): UrlPath<String>) -> Response {
     let path = Path::new(&path);
-    if !path.components().all(|c| matches!(c, Component::Normal(_))) {
+    let is_shown = |part: Component<'_>| matches!(part, Component::Normal(name) if !name.as_encoded_bytes().starts_with(b"."));
+    if !path.components().all(is_shown) {
         return StatusCode::NOT_FOUND.into_response();
     }
     let Ok(file) = tokio::fs::File::open(folder.join(path)).await else {
@@ -175,11 +176,14 @@ mod tests {
     async fn only_files_below_the_folder_are_served() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("a")).unwrap();
-        std::fs::write(folder.path().join("a/x.tar.gz"), "x").unwrap();
+        for name in ["x.tar.gz", ".mirror"] {
+            std::fs::write(folder.path().join("a").join(name), "x").unwrap();
+        }
         let router = artifacts(folder.path().join("a"));
         assert_eq!(status(&router, "/x.tar.gz").await, StatusCode::OK);
         assert_eq!(status(&router, "/").await, StatusCode::OK);
         assert_eq!(status(&router, "/missing").await, StatusCode::NOT_FOUND);
+        assert_eq!(status(&router, "/.mirror").await, StatusCode::NOT_FOUND);
         assert_eq!(
             status(&router, "/../a/x.tar.gz").await,
             StatusCode::NOT_FOUND

@@ -1,6 +1,6 @@
 //! The entry: async methods around the blocking work, with its locks and retries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::filter::Filter;
 use crate::first::{self, FirstCommit};
 use crate::folders::Folders;
 use crate::lsrefs;
-use crate::mirror::{Mirror, Salt};
+use crate::mirror::{Mirror, MirrorName, Salt};
 use crate::reference::{self, Head, Reference};
 use crate::remote::Remote;
 use crate::session::Session;
@@ -36,7 +36,7 @@ pub struct Git {
 struct Inner {
     cache: PathBuf,
     salt: Salt,
-    mirrors: Mutex<HashMap<String, Arc<Mirror>>>,
+    mirrors: Mutex<HashMap<MirrorName, Arc<Mirror>>>,
     queues: Queues,
     folders: Folders,
 }
@@ -161,9 +161,9 @@ impl Git {
         blocking(move || Ok(fetch::load(&mirror, &reference, picked))).await
     }
 
-    /// Whether two remotes have the same mirror: the repository and the credentials are the same.
-    pub fn share_mirror(&self, one: &Remote, other: &Remote) -> bool {
-        self.inner.salt.name(one) == self.inner.salt.name(other)
+    /// The name of a remote's mirror: another one for another repository or other credentials.
+    pub fn mirror_name(&self, remote: &Remote) -> MirrorName {
+        self.inner.salt.name(remote)
     }
 
     /// Verifies signatures of a fetched commit, and of the tag by which it was found. Returns what
@@ -340,23 +340,19 @@ impl Git {
         .await
     }
 
-    /// Deletes the mirrors of all remotes but these.
+    /// Deletes all mirrors but these.
     ///
     /// # Errors
     /// When the cache directory cannot be read or a mirror not deleted.
-    pub async fn retain(&self, used: &[Remote]) -> Result<(), GitError> {
-        let names: Vec<String> = used
-            .iter()
-            .map(|remote| self.inner.salt.name(remote))
-            .collect();
+    pub async fn retain(&self, used: &HashSet<MirrorName>) -> Result<(), GitError> {
         let cache = &self.inner.cache;
         let failed = |error| GitError::storage("cannot read", cache, error);
         for entry in fs::read_dir(cache).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if names.contains(&name) || !entry.path().is_dir() {
+            let name = MirrorName::parse(&entry.file_name().to_string_lossy());
+            let Some(name) = name.filter(|name| !used.contains(name)) else {
                 continue;
-            }
+            };
             let mirror = self.mirror_named(&name);
             let writer = mirror.writer.clone().lock_owned().await;
             blocking(move || {
@@ -385,19 +381,19 @@ impl Git {
     }
 
     pub(crate) fn mirror(&self, remote: &Remote) -> Arc<Mirror> {
-        self.mirror_named(&self.inner.salt.name(remote))
+        self.mirror_named(&self.mirror_name(remote))
     }
 
-    fn mirror_named(&self, name: &str) -> Arc<Mirror> {
-        let path = self.inner.cache.join(name);
+    fn mirror_named(&self, name: &MirrorName) -> Arc<Mirror> {
+        let path = self.inner.cache.join(name.as_str());
         let mut mirrors = self.mirrors();
         mirrors
-            .entry(name.to_owned())
+            .entry(name.clone())
             .or_insert_with(|| Arc::new(Mirror::new(path)))
             .clone()
     }
 
-    fn mirrors(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Mirror>>> {
+    fn mirrors(&self) -> std::sync::MutexGuard<'_, HashMap<MirrorName, Arc<Mirror>>> {
         self.inner
             .mirrors
             .lock()

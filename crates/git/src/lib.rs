@@ -74,6 +74,7 @@ pub use flux_lang::gitignore::IgnoreList;
 pub use flux_lang::giturl::GitUrl;
 pub use git::Git;
 pub use index::{Files, Found, Index};
+pub use mirror::MirrorName;
 pub use push::{Edit, Push, Pushed};
 pub use reference::{Head, Reference};
 pub use remote::{Proxy, ProxyScheme, Remote};

@@ -25,6 +25,28 @@ use crate::remote::Remote;
 /// states.
 const REMEMBERED: usize = 8;
 
+/// The name of a mirror, by which it is found again when the credentials that it was fetched with are
+/// others or gone. It tells neither them nor the URL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MirrorName(String);
+
+impl MirrorName {
+    /// Bytes of the hash that it is.
+    const BYTES: usize = 20;
+
+    /// A name that was written down; none when the text is no such name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_name = text.len() == 2 * Self::BYTES && text.bytes().all(digit);
+        is_name.then(|| Self(text.to_owned()))
+    }
+
+    /// As it is written down.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The key of the hash that names directories: without it a name could be tested against guesses
 /// of a password.
 pub(crate) struct Salt([u8; 32]);
@@ -57,7 +79,10 @@ impl Salt {
     }
 
     /// The directory name of a remote's mirror.
-    pub(crate) fn name(&self, remote: &Remote) -> String {
+    pub(crate) fn name(&self, remote: &Remote) -> MirrorName {
+        if let Some(name) = &remote.mirror {
+            return name.clone();
+        }
         let mut hash = Sha256::new();
         hash.update(self.0);
         hash.update(remote.url.without_user());
@@ -68,7 +93,7 @@ impl Salt {
         }
         hash.update([0]);
         hash.update(&*remote.auth.identity());
-        hex(&hash.finalize(), 20)
+        MirrorName(hex(&hash.finalize(), MirrorName::BYTES))
     }
 }
 
@@ -246,6 +271,27 @@ mod tests {
         same.timeout = Duration::from_secs(9);
         assert_eq!(salt.name(&key), salt.name(&same));
         assert_ne!(salt.name(&key), salt.name(&ssh_remote("ssh://git@h/r")));
+        // Whoever knows the name needs no credentials.
+        let name = salt.name(&key);
+        let mut known = https("https://h/r", "one");
+        known.mirror = MirrorName::parse(name.as_str());
+        assert_eq!(salt.name(&known), name);
+    }
+
+    #[test]
+    fn names_are_hashes_and_nothing_else() {
+        let good = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(MirrorName::parse(good).unwrap().as_str(), good);
+        for bad in [
+            "",
+            "..",
+            "0123456789abcdef0123456789abcdef0123456",
+            "0123456789abcdef0123456789abcdef0123456\n",
+            "0123456789ABCDEF0123456789abcdef01234567",
+            "../../../../../../../../../../etc/passwd",
+        ] {
+            assert_eq!(MirrorName::parse(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

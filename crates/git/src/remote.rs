@@ -8,6 +8,7 @@ use flux_lang::giturl::GitUrl;
 use zeroize::Zeroizing;
 
 use crate::auth::{Auth, AuthError};
+use crate::mirror::MirrorName;
 
 /// Everything needed to talk to one repository.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Remote {
     pub timeout: Duration,
     /// Used instead of the proxies of the environment.
     pub proxy: Option<Proxy>,
+    /// The mirror to read from, instead of the one that belongs to the URL and the credentials.
+    pub mirror: Option<MirrorName>,
 }
 
 impl Remote {
@@ -37,6 +40,7 @@ impl Remote {
             auth,
             timeout,
             proxy: None,
+            mirror: None,
         }
     }
 

@@ -12,7 +12,7 @@ use flux_git::{DigestAlgorithm, GitError};
 
 use crate::context::Context;
 use crate::key::Key;
-use crate::source::Mirrored;
+use crate::source::{Mirrored, origin};
 
 /// What old tarballs stay.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,8 @@ fn relative(key: &Key) -> String {
     format!("gitrepository/{}/{}", key.namespace, key.name)
 }
 
-fn folder(key: &Key, context: &Context) -> PathBuf {
+/// Where an object's tarballs are.
+pub(super) fn folder(key: &Key, context: &Context) -> PathBuf {
     context.artifacts.join(relative(key))
 }
 
@@ -187,6 +188,7 @@ pub async fn store(
     if let Ok(seen) = Seen::of(&path, &digest) {
         context.tarballs.set(key, seen);
     }
+    note_origin(key, source, context).await;
     if let Err(error) = collect_garbage(&folder, &file, last, Retention::of(context)).await {
         tracing::warn!(%error, source = %key, "old artifacts cannot be removed");
     }
@@ -201,6 +203,14 @@ pub async fn store(
         metadata: BTreeMap::new(),
         checksum: None,
     })
+}
+
+/// Remembers in which mirror the commit is, where a later process finds it. It does without, if need be.
+pub(super) async fn note_origin(key: &Key, source: &Mirrored, context: &Context) {
+    let mirror = context.git.mirror_name(&source.remote);
+    if let Err(error) = origin::note(&folder(key, context), &mirror).await {
+        tracing::warn!(source = %key, %error, "the name of the mirror cannot be written");
+    }
 }
 
 /// Gives a tarball a second name; false when that does not work.
@@ -245,7 +255,7 @@ async fn collect_garbage(
     let mut entries = tokio::fs::read_dir(folder).await?;
     while let Some(entry) = entries.next_entry().await? {
         let name = entry.file_name();
-        if name != current {
+        if name != current && name != origin::FILE {
             let modified = entry.metadata().await?.modified()?;
             old.push((
                 last.is_some_and(|last| name == last),
@@ -332,6 +342,13 @@ mod tests {
             ),
             (&[("a", 900), ("b", 900)], "a", None, "ab"),
             (&[("a", 900)], "a", None, "a"),
+            // It is no tarball.
+            (
+                &[(origin::FILE, 900), ("a", 900), ("b", 900), ("c", 0)],
+                "c",
+                None,
+                ".mirrorbc",
+            ),
         ] {
             let folder = tempfile::tempdir().unwrap();
             for (name, age) in files {

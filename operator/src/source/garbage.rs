@@ -9,7 +9,7 @@ use std::time::Duration;
 use flux_api::GitRepository;
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, remote};
+use super::{Source, artifact, origin, remote};
 use crate::context::Context;
 use crate::http::Phases;
 use crate::key::Key;
@@ -58,20 +58,18 @@ fn generations(context: &Context) -> HashSet<(Key, Option<i64>)> {
 }
 
 async fn collect_mirrors(context: &Context) {
-    let (mut used, objects) = (Vec::new(), generations(context));
+    let (mut used, objects) = (HashSet::new(), generations(context));
     // Those of other shards, too: image automations of this process may write to them.
     for object in context.stores.git_repositories.state() {
-        // What is read now, which stays what it is while new credentials do not work.
-        let source = context.sources.get(&Key::of(&*object));
+        let key = Key::of(&*object);
+        // What is read now, or after the next start, stays while new credentials do not work.
+        let source = context.sources.get(&key);
         let read = source.as_deref().and_then(Source::mirrored);
-        used.extend(read.map(|mirrored| mirrored.remote.clone()));
-        match remote::of(&object, context).await {
-            Ok(remote) => used.push(remote),
-            Err(_) if read.is_some() => {}
-            // Whose mirror it has cannot be told; it may be the only copy within reach.
-            Err(_) if object.status.as_ref().is_some_and(|s| s.artifact.is_some()) => return,
-            Err(_) => {}
-        }
+        let read = read.map(|mirrored| context.git.mirror_name(&mirrored.remote));
+        let origin = origin::read(&artifact::folder(&key, context)).await;
+        let remote = remote::of(&object, context).await.ok();
+        let next = remote.map(|remote| context.git.mirror_name(&remote));
+        used.extend([read, origin, next].into_iter().flatten());
     }
     // What came or changed while Secrets were read may have a mirror already: next time.
     if generations(context) != objects {

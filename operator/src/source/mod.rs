@@ -23,6 +23,7 @@ pub mod artifact;
 mod content;
 mod download;
 pub mod garbage;
+mod origin;
 pub mod remote;
 pub mod restore;
 mod rules;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flux_api::names::reason;
 use flux_api::{GitRepository, GitRepositorySpec};
-use flux_git::{Auth, AuthError, Proxy, Remote};
+use flux_git::{Auth, AuthError, MirrorName, Proxy, Remote};
 use flux_lang::giturl::GitUrl;
 use kube::ResourceExt;
 
@@ -88,6 +88,17 @@ pub async fn of(object: &GitRepository, context: &Context) -> Result<Remote, Ver
         auth,
         timeout,
         proxy,
+        mirror: None,
+    })
+}
+
+/// The remote of a GitRepository as far as it takes to read from a mirror.
+pub(super) fn of_mirror(object: &GitRepository, mirror: MirrorName) -> Option<Remote> {
+    let url = GitUrl::parse(&object.spec.url).ok()?;
+    let auth = Auth::none(&url);
+    Some(Remote {
+        mirror: Some(mirror),
+        ..Remote::new(url, auth, TIMEOUT)
     })
 }
 

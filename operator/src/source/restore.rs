@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flux_api::{Artifact, GitRepository};
+use flux_git::{Commit, Remote};
 use futures::StreamExt as _;
 use serde_json::json;
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 use super::artifact::State;
 use super::run::mirrored;
 use super::verify::Check;
-use super::{Source, artifact, reference, remote, rules};
+use super::{Source, artifact, origin, reference, remote, rules};
 use crate::context::Context;
 use crate::driver::{Controlled, write_status};
 use crate::key::Key;
@@ -106,15 +107,7 @@ async fn load(object: &GitRepository, context: &Arc<Context>) -> Option<Arc<Sour
         return None;
     }
     remote::check_supported(&object.spec).ok()?;
-    let remote = remote::of(object, context).await.ok()?;
-    let reference = reference(object.spec.reference.as_ref());
-    let commit = match context.git.load(&remote, &reference, revision).await {
-        Ok(commit) => commit?,
-        Err(error) => {
-            tracing::debug!(source = %key, %error, "nothing to restore");
-            return None;
-        }
-    };
+    let (remote, commit) = find(object, revision, context).await?;
     if let Some(check) = Check::of(object, context).await.ok()? {
         check.verify(&remote, &commit, context).await.ok()?;
     }
@@ -125,10 +118,35 @@ async fn load(object: &GitRepository, context: &Arc<Context>) -> Option<Arc<Sour
     let generation = generation.unwrap_or_default();
     let mirrored = mirrored(remote, commit, filter, generation, context).await;
     let mirrored = mirrored.ok()?;
+    artifact::note_origin(&key, &mirrored, context).await;
     context
         .sources
         .set_if_absent(&key, Arc::new(Source::of_commit(mirrored)));
     context.sources.get(&key)
+}
+
+/// Looks for a commit in the mirror that the credentials of now lead to, and then in the one that it
+/// was fetched into: its Secret may be another since, or gone.
+async fn find(
+    object: &GitRepository,
+    revision: &str,
+    context: &Context,
+) -> Option<(Remote, Commit)> {
+    let key = Key::of(object);
+    let reference = reference(object.spec.reference.as_ref());
+    let origin = origin::read(&artifact::folder(&key, context)).await;
+    let places = [
+        remote::of(object, context).await.ok(),
+        origin.and_then(|mirror| remote::of_mirror(object, mirror)),
+    ];
+    for remote in places.into_iter().flatten() {
+        match context.git.load(&remote, &reference, revision).await {
+            Ok(Some(commit)) => return Some((remote, commit)),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(source = %key, %error, "nothing to restore"),
+        }
+    }
+    None
 }
 
 /// Keeps the artifact of a suspended GitRepository available.

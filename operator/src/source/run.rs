@@ -108,8 +108,9 @@ impl Run<'_> {
         let Some(artifact) = self.status.artifact.clone().filter(is_current) else {
             return Ok(None);
         };
+        let mirror = |remote: &Remote| self.context.git.mirror_name(remote);
         if !self.is_intact(&artifact).await
-            || !self.context.git.share_mirror(&source.remote, remote)
+            || mirror(&source.remote) != mirror(remote)
             || !self.is_mirrored(source, reference).await
         {
             return Ok(None);

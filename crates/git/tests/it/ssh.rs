@@ -1,5 +1,6 @@
 //! Fetching over ssh: keys, host keys, and what goes wrong.
 
+use std::collections::HashSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -115,13 +116,10 @@ async fn mirrors_are_shallow_and_shared() {
         .await
         .unwrap();
     assert_eq!(client.mirror(), mirror);
-    client
-        .git
-        .retain(std::slice::from_ref(&again))
-        .await
-        .unwrap();
+    let name = client.git.mirror_name(&again);
+    client.git.retain(&HashSet::from([name])).await.unwrap();
     assert!(mirror.exists());
-    client.git.retain(&[]).await.unwrap();
+    client.git.retain(&HashSet::new()).await.unwrap();
     assert!(!mirror.exists());
 }
 

@@ -3,11 +3,11 @@
 use std::fs;
 
 use flux_git::keys::{self, Algorithm};
-use flux_git::{GitError, Reference, TrustedKeys, VerifyError, VerifyMode};
+use flux_git::{Auth, GitError, Reference, Remote, TrustedKeys, VerifyError, VerifyMode};
 
 use crate::http::{GOOD, remote};
 use crate::support::httpd::Httpd;
-use crate::support::{Client, Repo, run, secret};
+use crate::support::{Client, Repo, TIMEOUT, run, secret};
 
 /// A repository whose commits and tags are signed with a new key; its public key.
 fn signing() -> (Repo, String) {
@@ -180,4 +180,14 @@ async fn a_commit_is_loaded_from_the_mirror_without_the_server() {
     let unknown = format!("main@sha1:{}", "1".repeat(40));
     assert_eq!(load(&unknown).await.unwrap(), None);
     assert!(server.take().is_empty(), "nobody was asked");
+
+    // Without the credentials, by the name of the mirror.
+    let mut known = Remote::new(remote.url.clone(), Auth::none(&remote.url), TIMEOUT);
+    let load = async |remote: &Remote| client.git.load(remote, &branch, &revision).await;
+    assert_eq!(load(&known).await.unwrap(), None);
+    known.mirror = Some(client.git.mirror_name(&remote));
+    assert_eq!(
+        load(&known).await.unwrap().map(|it| it.revision),
+        Some(revision.clone())
+    );
 }

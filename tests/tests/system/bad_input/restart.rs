@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flux_api::{GitRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kustomization};
-use flux_tests::endurance::kills;
-use k8s_openapi::api::core::v1::{ConfigMap, Event};
+use flux_tests::{endurance::kills, sandbox::git::Access};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
 use kube::{Resource, api::ListParams};
 use serde_json::{Value, json};
 
@@ -185,5 +185,49 @@ async fn what_is_suspended_keeps_its_rules_until_it_is_resumed() {
     scene.gone::<ConfigMap>("left").await;
     assert_eq!(scene.value("kept").await.as_deref(), Some("1"));
     assert_ne!(artifact().await["digest"], before["digest"]);
+    scene.others_go_on().await;
+}
+
+#[tokio::test]
+async fn a_source_outlives_its_secret() {
+    let (cluster, mut operator) = Cluster::alone().await;
+    let scene = Scene::alone(cluster, "secretless").await;
+    let repository = scene.repository(APP);
+    let revision = repository.commit(&[
+        ("1/app.yaml", Some(&config_map("one", "1"))),
+        ("2/app.yaml", Some(&config_map("two", "1"))),
+        ("3/app.yaml", Some(&config_map("three", "1"))),
+    ]);
+    let [right, wrong] = ["right", "wrong"].map(|name| scene.key(name));
+    scene.add_deploy_key(&repository, &right, Access::ReadOnly);
+    let known_hosts = scene.git().known_hosts().unwrap();
+    scene.ssh_secret(APP, &right, &known_hosts).await;
+    scene.ssh_source(APP, &repository).await;
+    scene.kustomization(APP, APP, "./1", json!({})).await;
+    scene.applied(APP, &revision).await;
+
+    scene.ssh_secret(APP, &wrong, &known_hosts).await;
+    scene
+        .says::<GitRepository>(APP, "False", "AuthenticationFailed", &[])
+        .await;
+    operator.crash(scene.env, false).await;
+    scene.kustomization(APP, APP, "./2", json!({})).await;
+    scene.applied(APP, &revision).await;
+    assert_eq!(scene.value("two").await.as_deref(), Some("1"));
+
+    scene
+        .patch::<GitRepository>(APP, json!({"spec": {"suspend": true}}))
+        .await;
+    scene.delete::<Secret>(APP).await;
+    operator.crash(scene.env, false).await;
+    scene.kustomization(APP, APP, "./3", json!({})).await;
+    scene.applied(APP, &revision).await;
+    assert_eq!(scene.value("three").await.as_deref(), Some("1"));
+
+    scene.ssh_secret(APP, &right, &known_hosts).await;
+    scene
+        .patch::<GitRepository>(APP, json!({"spec": {"suspend": false}}))
+        .await;
+    scene.ready::<GitRepository>(APP).await;
     scene.others_go_on().await;
 }
