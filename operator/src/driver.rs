@@ -112,7 +112,7 @@ pub trait Controlled:
         self.secrets().into_iter().map(secret).collect()
     }
     /// What to say of a run that takes long.
-    fn progress(&self) -> String {
+    fn progress(&self, _context: &Context) -> String {
         "Reconciliation in progress".to_owned()
     }
     /// One run.
@@ -390,7 +390,7 @@ async fn show_progress<K: Controlled>(
     let mut status = object.status().cloned().unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
     let list = status.conditions();
-    let message = &object.progress();
+    let message = &object.progress(context);
     conditions::set(
         list,
         names::RECONCILING,

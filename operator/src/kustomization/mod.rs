@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flux_api::kustomize::SubstituteKind;
 use flux_api::names;
-use flux_api::{Kustomization, KustomizationStatus};
+use flux_api::{Kustomization, KustomizationStatus, go_string};
 use kube::ResourceExt;
 use kube_runtime::reflector::ObjectRef;
 
@@ -95,6 +95,20 @@ impl Controlled for Kustomization {
             _ => None,
         }));
         found
+    }
+
+    fn progress(&self, context: &Context) -> String {
+        let step = context.known.step(&Key::of(self));
+        let source = context.source(&moves::source_key(self));
+        let (Some(step), Some(source)) = (step, source) else {
+            return "Reconciliation in progress".to_owned();
+        };
+        format!(
+            "{} for revision {} with a timeout of {}",
+            step.words(),
+            source.revision(),
+            go_string(timeout(self))
+        )
     }
 
     async fn reconcile(&self, context: &Arc<Context>) -> Pass<Self::Status> {

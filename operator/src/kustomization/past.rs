@@ -37,6 +37,28 @@ pub(super) struct Past {
 /// the Kustomization. Equal states have equal files.
 type State = ((String, i64), String, i64);
 
+/// What a run is about, for those who wait for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Files of the source are read.
+    Fetch,
+    /// Objects are made of them.
+    Build,
+    /// Objects are compared and applied.
+    Apply,
+}
+
+impl Step {
+    /// Flux's words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Fetch => "Fetching manifests",
+            Self::Build => "Building manifests",
+            Self::Apply => "Detecting drift",
+        }
+    }
+}
+
 /// What is remembered of all Kustomizations.
 #[derive(Default)]
 pub struct Known {
@@ -46,6 +68,8 @@ pub struct Known {
     references: Shared<u64>,
     /// At which revision it was last known what each applies.
     looked: Shared<String>,
+    /// What runs under way are about.
+    steps: Shared<Step>,
     /// Who applies what.
     pub claims: claims::Claims,
 }
@@ -57,6 +81,11 @@ impl Known {
         self.same.remove(key);
         self.references.remove(key);
         self.looked.remove(key);
+    }
+
+    /// The step that the run of a Kustomization is at, if one is under way.
+    pub(super) fn step(&self, key: &Key) -> Option<Step> {
+        self.steps.get(key)
     }
 
     /// What a Kustomization applies of a revision is known, or that it can apply nothing of it.
@@ -114,6 +143,16 @@ impl Run<'_> {
         let now = Instant::now();
         now.checked_sub(self.interval().saturating_mul(turn))
             .unwrap_or(now)
+    }
+
+    /// Says what comes now.
+    pub(super) fn step(&self, step: Step) {
+        self.context.known.steps.set(&self.key, step);
+    }
+
+    /// Nothing more comes.
+    pub(super) fn end(&self) {
+        self.context.known.steps.remove(&self.key);
     }
 
     /// Forgets what was done: an apply is under way that may not end.

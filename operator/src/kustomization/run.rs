@@ -14,7 +14,7 @@ use kube_runtime::reflector::ObjectRef;
 
 use super::inputs::{self, Inputs};
 use super::origins::{Origins, describe_failures};
-use super::past::proves;
+use super::past::{Step, proves};
 use super::redaction::Redaction;
 use super::{
     DEFINITION_TIMEOUT, dependencies, history, inventory, links, moves, retry_interval, timeout,
@@ -261,6 +261,7 @@ impl<'a> Run<'a> {
     /// The objects, and what was read to build them.
     async fn build(&mut self, source: &Source) -> Result<(Vec<Object>, Option<Inputs>), Verdict> {
         let spec = &self.object.spec;
+        self.step(Step::Fetch);
         let (files, inputs) = inputs::read(source, spec, self.generation(), self.context)
             .await
             .map_err(|error| self.unreadable(&error))?;
@@ -285,6 +286,7 @@ impl<'a> Run<'a> {
             decryption: self.decryption().await?,
         };
         let path = spec.path.as_deref().unwrap_or("./");
+        self.step(Step::Build);
         let objects = flux_build::build(&files, path, spec, &self.key.namespace, &options)
             .await
             .map_err(|error| self.failed(error.reason(), error.to_string()))?;
@@ -318,6 +320,7 @@ impl<'a> Run<'a> {
             concurrency: self.context.args.concurrent_ssa,
             definition_timeout: DEFINITION_TIMEOUT,
         };
+        self.step(Step::Apply);
         let origins = Origins::of(&objects);
         let values = objects.into_iter().map(|o| o.value).collect();
         let applier = self.applier().await?;
@@ -380,6 +383,7 @@ impl<'a> Run<'a> {
 
     /// Turns the verdict into status and events.
     pub(super) fn finish(mut self, verdict: Verdict) -> Pass<KustomizationStatus> {
+        self.end();
         // One that waits may apply something of it yet.
         let waits = matches!(
             verdict,

@@ -81,7 +81,7 @@ impl Controlled for GitRepository {
         .collect()
     }
 
-    fn progress(&self) -> String {
+    fn progress(&self, _context: &Context) -> String {
         let before = self.status.as_ref().and_then(|s| s.observed_generation);
         match self.metadata.generation {
             Some(now) if before != Some(now) => format!(

@@ -11,6 +11,7 @@ mod faulty;
 mod flags;
 mod git_servers;
 mod outages;
+mod progress;
 mod pushes;
 mod scrape;
 mod secrets;
