@@ -99,6 +99,7 @@ impl Controlled for GitRepository {
             context,
             status: self.status.clone().unwrap_or_default(),
             events: Vec::new(),
+            lost: false,
         };
         let verdict = match run.steps().await {
             Ok(verdict) | Err(verdict) => verdict,

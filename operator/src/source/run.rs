@@ -28,13 +28,17 @@ pub(super) struct Run<'a> {
     pub(super) context: &'a Arc<Context>,
     pub(super) status: GitRepositoryStatus,
     pub(super) events: Vec<Event>,
+    /// The artifact of the status is not in the storage.
+    pub(super) lost: bool,
 }
 
 impl Run<'_> {
     pub(super) async fn steps(&mut self) -> Result<Verdict, Verdict> {
+        let reference = reference(self.object.spec.reference.as_ref());
+        self.renew_url();
+        self.keep_artifact(&reference).await?;
         remote::check_supported(&self.object.spec)?;
         let remote = remote::of(self.object, self.context).await?;
-        let reference = reference(self.object.spec.reference.as_ref());
         let check = match Check::of(self.object, self.context).await {
             Ok(check) => check,
             Err(verdict) => {
@@ -43,8 +47,6 @@ impl Run<'_> {
             }
         };
         self.mention_default_branch();
-        self.renew_url();
-        self.serve_restored().await?;
         let pushed = self.pushed(&remote, &reference).await;
         if let Some(commit) = self.unchanged(&remote, &reference, pushed.as_ref()).await? {
             // Keys may have been taken back since.
@@ -92,7 +94,7 @@ impl Run<'_> {
     /// fetch, no write. `pushed` is the answer, if it is known. None also with new credentials, of
     /// which a fetch makes a mirror.
     async fn unchanged(
-        &mut self,
+        &self,
         remote: &Remote,
         reference: &Reference,
         pushed: Option<&Commit>,
@@ -101,21 +103,18 @@ impl Run<'_> {
         let Some(source) = known.as_deref().and_then(Source::mirrored) else {
             return Ok(None);
         };
-        let same = Some(source.generation) == self.object.metadata.generation;
-        // Another revision is in the status when the one that was fetched last could not be written.
-        let is_current =
-            |artifact: &flux_api::Artifact| same && artifact.revision == source.commit.revision;
-        let Some(artifact) = self.status.artifact.clone().filter(is_current) else {
+        let artifact = self.status.artifact.as_ref();
+        let Some(artifact) = artifact.filter(|artifact| self.is_current(source, artifact)) else {
             return Ok(None);
         };
         let mirror = |remote: &Remote| self.context.git.mirror_name(remote);
-        if !self.is_intact(&artifact).await
+        if self.lost
             || mirror(&source.remote) != mirror(remote)
             || !self.is_mirrored(source, reference).await
         {
             return Ok(None);
         }
-        artifact::tidy(&self.key, &artifact, self.context).await;
+        artifact::tidy(&self.key, artifact, self.context).await;
         let known = &source.commit;
         let same = match pushed {
             Some(commit) => commit == known,
@@ -139,26 +138,34 @@ impl Run<'_> {
         )
     }
 
-    /// Makes the artifact of a commit that a former process fetched available before the remote
-    /// is asked: it may be away for long.
-    async fn serve_restored(&mut self) -> Result<(), Verdict> {
-        let known = self.context.sources.get(&self.key);
-        let Some(source) = known.as_deref().and_then(Source::mirrored) else {
-            return Ok(());
-        };
+    /// Makes an artifact that is lost or damaged again from the mirror, before the remote is asked:
+    /// it may be away for long.
+    async fn keep_artifact(&mut self, reference: &Reference) -> Result<(), Verdict> {
         let Some(artifact) = self.status.artifact.clone() else {
             return Ok(());
         };
-        let same = Some(source.generation) == self.object.metadata.generation
-            && source.commit.revision == artifact.revision;
-        if same && !self.context.unserved.is_served(&self.key) {
-            if !self.is_intact(&artifact).await {
-                tracing::info!(source = %self.key, "artifact is rebuilt from the mirror");
-                self.store(source).await?;
+        if !self.is_intact(&artifact).await {
+            self.lost = true;
+            let known = self.context.sources.get(&self.key);
+            let source = known.as_deref().and_then(Source::mirrored);
+            match source.filter(|source| self.is_current(source, &artifact)) {
+                Some(source) if self.is_mirrored(source, reference).await => {
+                    tracing::info!(source = %self.key, "artifact is rebuilt from the mirror");
+                    self.store(source).await?;
+                }
+                // A fetch may bring it back.
+                _ => return Ok(()),
             }
-            self.context.unserved.served(&self.key);
         }
+        self.context.unserved.served(&self.key);
         Ok(())
+    }
+
+    /// Whether an artifact is what the spec asks for of a source. It is of another revision when the
+    /// one that was fetched last could not be written into the status.
+    fn is_current(&self, source: &Mirrored, artifact: &flux_api::Artifact) -> bool {
+        Some(source.generation) == self.object.metadata.generation
+            && source.commit.revision == artifact.revision
     }
 
     /// Whether the tarball is there and what it should be. A file that is something else is said and
@@ -259,6 +266,7 @@ impl Run<'_> {
     }
 
     fn note_stored(&mut self, commit: &Commit) {
+        self.lost = false;
         let generation = self.object.metadata.generation.unwrap_or_default();
         let verdict = stored(&commit.revision);
         let (reason, message) = verdict.words();
@@ -270,6 +278,10 @@ impl Run<'_> {
     pub(super) fn note_failure(&mut self, verdict: &Verdict) {
         let generation = self.object.metadata.generation.unwrap_or_default();
         let list = &mut self.status.conditions;
+        // At the end alone: what is made again at once was there all the time.
+        if self.lost {
+            conditions::remove(list, names::ARTIFACT_IN_STORAGE);
+        }
         let (reason, message) = verdict.words();
         let name = match verdict {
             Verdict::Failed { .. } | Verdict::Stalled { .. } => match reason {

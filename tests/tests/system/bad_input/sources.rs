@@ -164,6 +164,47 @@ async fn an_artifact_is_what_its_digest_says() {
 }
 
 #[tokio::test]
+async fn an_artifact_that_is_lost_is_made_again_without_the_server() {
+    let (scene, repository, before) = working("lost-artifact").await;
+    let path = scene.git().repository_path(&repository.name);
+    let away = path.with_extension("away");
+    std::fs::rename(&path, &away).unwrap();
+    let artifact = &before["status"]["artifact"];
+    let file = scene.artifacts().join(artifact["path"].as_str().unwrap());
+    let lose = || std::fs::remove_file(&file).unwrap();
+    lose();
+    scene.reconcile::<GitRepository>(APP).await;
+    assert!(file.is_file());
+    let after = scene.object().await;
+    assert_eq!(&after["status"]["artifact"], artifact);
+    for name in ["FetchFailed", "ArtifactInStorage"] {
+        assert_eq!(condition(&after, name)["status"], "True", "{name}");
+    }
+
+    // Nobody has it any more: nothing says that it is there.
+    lose();
+    let (_, id) = artifact["revision"]
+        .as_str()
+        .unwrap()
+        .rsplit_once(':')
+        .unwrap();
+    std::fs::remove_dir_all(scene.mirror_of(id)).unwrap();
+    scene.reconcile::<GitRepository>(APP).await;
+    let after = scene.object().await;
+    assert!(
+        condition(&after, "ArtifactInStorage").is_null(),
+        "{after:#}"
+    );
+    std::fs::rename(&away, &path).unwrap();
+    scene.reconcile::<GitRepository>(APP).await;
+    let after = scene.object().await;
+    assert!(file.is_file());
+    assert_eq!(&after["status"]["artifact"], artifact);
+    assert_eq!(condition(&after, "ArtifactInStorage")["status"], "True");
+    scene.others_go_on().await;
+}
+
+#[tokio::test]
 async fn a_status_that_stayed_behind_catches_up() {
     let (scene, repository, before) = working("behind").await;
     repository.commit(&[("app.yaml", Some(&config_map(APP, "2")))]);
