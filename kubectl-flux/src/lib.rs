@@ -22,6 +22,7 @@ mod error;
 mod github;
 mod kind;
 mod output;
+mod unified;
 mod wait;
 
 use error::Error;

@@ -1,6 +1,5 @@
 //! `preview`: what the operator would do, decided by the operator's own code.
 
-mod diff;
 mod files;
 mod image_policy;
 mod image_update;

@@ -5,16 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use similar::TextDiff;
 
 use super::files::{self, Layout, Sync};
 use crate::cluster::Cluster;
 use crate::disk;
 use crate::error::Error;
 use crate::output;
-
-/// Unchanged lines around a change.
-const CONTEXT: usize = 3;
+use crate::unified::unified;
 
 /// The three files: path, text, and whether one that is there belongs to the user.
 pub(super) struct Files(Vec<(String, String, bool)>);
@@ -86,13 +83,7 @@ impl Files {
                 }
                 Some(before) => {
                     output::action(format!("{path} would be changed"));
-                    let (from, to) = (format!("a/{path}"), format!("b/{path}"));
-                    let difference = TextDiff::from_lines(before, text)
-                        .unified_diff()
-                        .context_radius(CONTEXT)
-                        .header(&from, &to)
-                        .to_string();
-                    output::data(&difference)?;
+                    output::data(&unified(path, before, text))?;
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! not in Git any more would be deleted: the definition of HelmReleases, say, with every
 //! HelmRelease in the cluster.
 
-use flux_api::names;
+use flux_api::{ObjectId, names};
 use flux_apply::object::{self, Gvk};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -64,7 +64,13 @@ fn leftovers(root: &DynamicObject, objects: &[Value]) -> Vec<Left> {
     let mut left = Vec::new();
     for entry in entries.into_iter().flatten() {
         let text = |key: &str| entry[key].as_str().unwrap_or_default();
-        let Some((namespace, name, group, kind)) = parts(text("id")) else {
+        let Ok(ObjectId {
+            namespace,
+            name,
+            group,
+            kind,
+        }) = text("id").parse()
+        else {
             continue;
         };
         let is_installed = objects.iter().any(|object| {
@@ -86,19 +92,6 @@ fn leftovers(root: &DynamicObject, objects: &[Value]) -> Vec<Left> {
         });
     }
     left
-}
-
-/// `namespace_name_group_kind`; a colon of a name is written as two underscores.
-fn parts(id: &str) -> Option<(String, String, String, String)> {
-    let (namespace, rest) = id.split_once('_')?;
-    let (rest, kind) = rest.rsplit_once('_')?;
-    let (name, group) = rest.rsplit_once('_')?;
-    Some((
-        namespace.to_owned(),
-        name.replace("__", ":"),
-        group.to_owned(),
-        kind.to_owned(),
-    ))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use flux_api::{flags, names};
+use flux_api::{ObjectId, flags, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -164,10 +164,8 @@ fn root(kustomization: &DynamicObject) -> Option<Root> {
     let entries = kustomization.at("/status/inventory/entries")?.as_array()?;
     let installs = |wanted: &dyn Fn(&str) -> bool| {
         entries.iter().any(|entry| {
-            // namespace_name_group_kind
-            let id = entry["id"].as_str().unwrap_or_default();
-            let parts: Vec<&str> = id.split('_').collect();
-            matches!(parts.as_slice(), [_, name, "apps", "Deployment"] if wanted(name))
+            let id: Option<ObjectId> = entry["id"].as_str().and_then(|id| id.parse().ok());
+            id.is_some_and(|id| id.group == "apps" && id.kind == "Deployment" && wanted(&id.name))
         })
     };
     let is_ours = installs(&|name| name == OPERATOR);

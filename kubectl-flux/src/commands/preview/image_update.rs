@@ -9,12 +9,13 @@ use flux_image::message;
 use flux_image::update::{self, Scope, Update};
 use serde_json::{Value, json};
 
-use super::{diff, files, manifests, read_text};
+use super::{files, manifests, read_text};
 use crate::cluster::chain;
 use crate::context::Context;
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output::{self, manifest};
+use crate::unified::unified;
 
 /// Name of the automation in messages: there is none.
 const AUTOMATION: &str = "preview";
@@ -114,7 +115,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         Format::Diff => {
             let diffs: String = changed
                 .iter()
-                .map(|(path, new, old)| diff::unified(path, old, new))
+                .map(|(path, new, old)| unified(path, old, new))
                 .collect();
             diffs + &outcomes(&update, message.as_deref())
         }

@@ -6,7 +6,7 @@ use similar::TextDiff;
 const CONTEXT: usize = 3;
 
 /// A unified diff of a file that stays where it is.
-pub(super) fn unified(path: &str, old: &str, new: &str) -> String {
+pub(crate) fn unified(path: &str, old: &str, new: &str) -> String {
     let (from, to) = (format!("a/{path}"), format!("b/{path}"));
     TextDiff::from_lines(old, new)
         .unified_diff()
