@@ -22,6 +22,7 @@ use crate::status::common_fields;
 pub mod artifact;
 mod content;
 mod download;
+mod failure;
 pub mod garbage;
 mod origin;
 pub mod remote;

@@ -10,7 +10,8 @@ use flux_git::{Commit, Filter, Reference, Remote};
 use super::artifact::State;
 use super::verify::Check;
 use super::{
-    Mirrored, Source, artifact, failed, not_checked_out, reference, remote, rules, wake_readers,
+    Mirrored, Source, artifact, failed, failure, not_checked_out, reference, remote, rules,
+    wake_readers,
 };
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
@@ -282,37 +283,7 @@ impl Run<'_> {
         if self.lost {
             conditions::remove(list, names::ARTIFACT_IN_STORAGE);
         }
-        let (reason, message) = verdict.words();
-        let name = match verdict {
-            Verdict::Failed { .. } | Verdict::Stalled { .. } => match reason {
-                reason::ARCHIVE_OPERATION_FAILED => {
-                    conditions::remove(list, names::FETCH_FAILED);
-                    names::STORAGE_OPERATION_FAILED
-                }
-                // The condition SourceVerified says it; fetching was no problem.
-                reason::VERIFICATION_ERROR
-                | reason::INVALID_VERIFICATION_MODE
-                | reason::INVALID_GIT_OBJECT
-                | reason::INVALID_TAG_SIGNATURE
-                | reason::INVALID_COMMIT_SIGNATURE => {
-                    conditions::remove(list, names::FETCH_FAILED);
-                    return;
-                }
-                _ => names::FETCH_FAILED,
-            },
-            Verdict::Ready { .. } | Verdict::Progressing { .. } | Verdict::Unchanged => {
-                for name in [
-                    names::FETCH_FAILED,
-                    names::STORAGE_OPERATION_FAILED,
-                    names::ARTIFACT_OUTDATED,
-                    names::INCLUDE_UNAVAILABLE,
-                ] {
-                    conditions::remove(list, name);
-                }
-                return;
-            }
-        };
-        conditions::set(list, name, true, reason, message, generation);
+        failure::note(list, verdict, generation);
     }
 
     /// Until the new commit is stored, the artifact is of an old one.
