@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use flux_api::names::{self, reason};
 use flux_api::{GitRepository, GitRepositoryStatus, conditions};
-use flux_git::{Commit, Filter, Reference, Remote};
+use flux_git::{Commit, Filter, GitError, Reference, Remote};
 
-use super::artifact::State;
+use super::artifact::{ArtifactError, State};
 use super::verify::Check;
 use super::{
     Mirrored, Source, artifact, failed, failure, not_checked_out, reference, remote, rules,
@@ -69,7 +69,7 @@ impl Run<'_> {
         let asked = rules::asked(&self.object.spec);
         let generation = self.object.metadata.generation.unwrap_or_default();
         let mirrored = mirrored(remote, commit, asked, generation, self.context).await?;
-        self.store(&mirrored).await?;
+        self.store(&mirrored).await.map_err(not_stored)?;
         let source = Arc::new(Source::of_commit(mirrored));
         self.context.sources.set(&self.key, source.clone());
         // Also when it is the same commit: some may not have been able to read it. The others see
@@ -149,13 +149,23 @@ impl Run<'_> {
             self.lost = true;
             let known = self.context.sources.get(&self.key);
             let source = known.as_deref().and_then(Source::mirrored);
-            match source.filter(|source| self.is_current(source, &artifact)) {
-                Some(source) if self.is_mirrored(source, reference).await => {
-                    tracing::info!(source = %self.key, "artifact is rebuilt from the mirror");
-                    self.store(source).await?;
-                }
-                // A fetch may bring it back.
-                _ => return Ok(()),
+            // Another spec does not change what the artifact is of, as long as nothing else is there.
+            let rules = rules::observed(&self.status);
+            let is_its = |source: &&Mirrored| {
+                self.is_current(source, &artifact)
+                    || source.commit.revision == artifact.revision && source.filter == rules
+            };
+            // Without it, a fetch may bring the artifact back.
+            let Some(source) = source.filter(is_its) else {
+                return Ok(());
+            };
+            if !self.is_mirrored(source, reference).await {
+                return Ok(());
+            }
+            tracing::info!(source = %self.key, "artifact is rebuilt from the mirror");
+            match self.store(source).await {
+                Err(ArtifactError::Pack(GitError::Damaged { .. })) => return Ok(()),
+                result => result.map_err(not_stored)?,
             }
         }
         self.context.unserved.served(&self.key);
@@ -227,19 +237,13 @@ impl Run<'_> {
         conditions::set(list, name, verified, reason, message, generation);
     }
 
-    async fn store(&mut self, source: &Mirrored) -> Result<(), Verdict> {
+    async fn store(&mut self, source: &Mirrored) -> Result<(), ArtifactError> {
         let known = self.context.sources.get(&self.key);
         let before = known.as_deref().and_then(Source::mirrored);
         // Its rules are not those of the tarball when the status could not be written after it.
         let before = before.filter(|before| before.filter == rules::observed(&self.status));
         let before = before.zip(self.status.artifact.as_ref());
-        let artifact = artifact::store(&self.key, source, before, self.context)
-            .await
-            .map_err(|error| Verdict::Failed {
-                reason: reason::ARCHIVE_OPERATION_FAILED,
-                message: error.to_string(),
-                retry: Retry::Backoff,
-            })?;
+        let artifact = artifact::store(&self.key, source, before, self.context).await?;
         let old = self.status.artifact.as_ref();
         if old.is_none_or(|old| old.digest != artifact.digest) {
             let event = about(reason::NEW_ARTIFACT, &source.commit, &artifact);
@@ -256,8 +260,10 @@ impl Run<'_> {
             last_update_time,
             ..artifact
         });
-        self.status.observed_ignore = self.object.spec.ignore.clone();
-        self.status.observed_sparse_checkout = self.object.spec.sparse_checkout.clone();
+        if Some(source.generation) == self.object.metadata.generation {
+            self.status.observed_ignore = self.object.spec.ignore.clone();
+            self.status.observed_sparse_checkout = self.object.spec.sparse_checkout.clone();
+        }
         // What Flux's controller may have left; a spec that asks for it does not come here.
         self.status.observed_include.clear();
         self.status.included_artifacts.clear();
@@ -343,7 +349,7 @@ pub(super) async fn mirrored(
         .content_digest(&remote, &commit.id, &filter, None)
         .await
         .map_err(|error| match error {
-            flux_git::GitError::PathNotFound { path, commit } => Verdict::Failed {
+            GitError::PathNotFound { path, commit } => Verdict::Failed {
                 reason: reason::GIT_OPERATION_FAILED,
                 message: format!("spec.sparseCheckout: commit {commit} has no path '{path}'"),
                 retry: Retry::Backoff,
@@ -357,6 +363,14 @@ pub(super) async fn mirrored(
         generation,
         content,
     })
+}
+
+fn not_stored(error: ArtifactError) -> Verdict {
+    Verdict::Failed {
+        reason: reason::ARCHIVE_OPERATION_FAILED,
+        message: error.to_string(),
+        retry: Retry::Backoff,
+    }
 }
 
 fn stored(revision: &str) -> Verdict {

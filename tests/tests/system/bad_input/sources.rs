@@ -172,23 +172,27 @@ async fn an_artifact_that_is_lost_is_made_again_without_the_server() {
     let artifact = &before["status"]["artifact"];
     let file = scene.artifacts().join(artifact["path"].as_str().unwrap());
     let lose = || std::fs::remove_file(&file).unwrap();
-    lose();
-    scene.reconcile::<GitRepository>(APP).await;
-    assert!(file.is_file());
-    let after = scene.object().await;
-    assert_eq!(&after["status"]["artifact"], artifact);
-    for name in ["FetchFailed", "ArtifactInStorage"] {
-        assert_eq!(condition(&after, name)["status"], "True", "{name}");
+    // Also when another spec asks for something that cannot be had yet.
+    for spec in [json!({}), json!({"interval": "11m", "ignore": "app.yaml"})] {
+        scene
+            .patch::<GitRepository>(APP, json!({"spec": spec}))
+            .await;
+        lose();
+        scene.reconcile::<GitRepository>(APP).await;
+        assert!(file.is_file());
+        let after = scene.object().await;
+        assert_eq!(&after["status"]["artifact"], artifact);
+        assert!(after["status"]["observedIgnore"].is_null());
+        for name in ["FetchFailed", "ArtifactInStorage"] {
+            assert_eq!(condition(&after, name)["status"], "True", "{name}");
+        }
     }
 
     // Nobody has it any more: nothing says that it is there.
-    lose();
-    let (_, id) = artifact["revision"]
-        .as_str()
-        .unwrap()
-        .rsplit_once(':')
-        .unwrap();
+    let revision = artifact["revision"].as_str().unwrap();
+    let (_, id) = revision.rsplit_once(':').unwrap();
     std::fs::remove_dir_all(scene.mirror_of(id)).unwrap();
+    lose();
     scene.reconcile::<GitRepository>(APP).await;
     let after = scene.object().await;
     assert!(
@@ -196,6 +200,9 @@ async fn an_artifact_that_is_lost_is_made_again_without_the_server() {
         "{after:#}"
     );
     std::fs::rename(&away, &path).unwrap();
+    scene
+        .patch::<GitRepository>(APP, json!({"spec": {"ignore": null}}))
+        .await;
     scene.reconcile::<GitRepository>(APP).await;
     let after = scene.object().await;
     assert!(file.is_file());
