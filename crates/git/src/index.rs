@@ -195,11 +195,12 @@ impl<T> Walk<'_, T> {
             return Ok(value);
         }
         let damage = |error: git2::Error| self.snapshot.damage(&error);
-        let object = self.odb.read(id).map_err(damage)?;
-        let value = if object.data().len() > MAX_FILE {
+        let (size, _) = self.odb.read_header(id).map_err(damage)?;
+        let value = if size > MAX_FILE {
             tracing::warn!(file = place(), "too large to look for markers in it");
             None
         } else {
+            let object = self.odb.read(id).map_err(damage)?;
             (self.index.look)(object.data()).map(Arc::new)
         };
         self.index.known().files.insert(id, value.clone(), 1);
