@@ -12,6 +12,10 @@ use crate::error::GitError;
 use crate::filter::Filter;
 use crate::tree::{Kind, Snapshot};
 
+/// Largest single file: what GitHub takes at most. Such a file need not be meant for a build, and
+/// the other files of its repository should not wait until somebody excludes it.
+const MAX_FILE: u64 = 100 << 20;
+
 /// A written tarball.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
@@ -69,13 +73,16 @@ pub(crate) fn write(
             if !selection.takes(entry.path, entry.kind == Kind::Dir) {
                 return Ok(());
             }
-            let content = match entry.kind {
-                Kind::Dir => bytes::Bytes::new(),
-                Kind::File { .. } => snapshot.read(entry)?,
+            let mut append = |content: &[u8]| {
+                let mut header = header(entry.kind, content.len() as u64);
+                tar.append_data(&mut header, entry.path, content)
+                    .map_err(failed)
             };
-            let mut header = header(entry.kind, content.len() as u64);
-            tar.append_data(&mut header, entry.path, &*content)
-                .map_err(failed)
+            match entry.kind {
+                Kind::Dir => append(&[]),
+                // One is in memory at a time.
+                Kind::File { .. } => snapshot.content(entry.id, entry.path, MAX_FILE, append)?,
+            }
         })?;
         tar.into_inner()
             .and_then(flate2::write::GzEncoder::finish)

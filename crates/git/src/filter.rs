@@ -40,6 +40,17 @@ impl Filter {
     }
 }
 
+/// Names of the file that tells kustomize what a directory is.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// Whether a file may hold manifests, by its name. A build can use another one only as the content
+/// of an object, which the API server takes up to about 1 MiB.
+pub fn may_be_manifest(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    KUSTOMIZATIONS.contains(&name) || matches!(ending, Some("yaml" | "yml" | "json"))
+}
+
 /// A filter together with the patterns of one tree.
 pub(crate) struct Selection {
     ignore: IgnoreList,
@@ -75,6 +86,23 @@ fn is_checked_out(dirs: &[String], path: &str, is_dir: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn manifests_are_known_by_their_names() {
+        for (path, expected) in [
+            ("a.yaml", true),
+            ("apps/a.yml", true),
+            ("apps/secret.sops.json", true),
+            ("apps/Kustomization", true),
+            ("Kustomization", true),
+            ("apps/backup.tar.gz", false),
+            ("a.yaml/video.mp4", false),
+            ("yaml", false),
+            ("Kustomization.bin", false),
+        ] {
+            assert_eq!(may_be_manifest(path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn a_sparse_checkout_ends_at_directories() {

@@ -68,7 +68,7 @@ pub use commit::{Author, CommitContent};
 pub use digest::{Digest, DigestAlgorithm};
 pub use error::{BoxError, ErrorKind, GitError};
 pub use fetch::Commit;
-pub use filter::Filter;
+pub use filter::{Filter, may_be_manifest};
 pub use first::FirstCommit;
 pub use flux_lang::gitignore::IgnoreList;
 pub use flux_lang::giturl::GitUrl;

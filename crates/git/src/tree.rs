@@ -13,12 +13,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::GitError;
 use crate::fetch::parse_id;
-use crate::filter::{Filter, Selection};
+use crate::filter::{Filter, Selection, may_be_manifest};
 use crate::folders::Folder;
 use crate::mirror::{Mirror, hex};
 use crate::remote::Remote;
 
-/// Largest single file: far above any manifest, and what one read may hold in memory.
+/// Largest single file of a build: far above any manifest, and what one read may hold in memory.
 const MAX_FILE: u64 = 32 << 20;
 /// All files of one read together.
 const MAX_TOTAL: u64 = 256 << 20;
@@ -64,7 +64,9 @@ impl<'a> Snapshot<'a> {
         })
     }
 
-    /// The files that are not ignored, at or below `under`, by their path from the root.
+    /// The files that are not ignored, at or below `under`, by their path from the root. Without
+    /// those above [`MAX_FILE`] that are no manifests by their name: no build could use them, and
+    /// the others should not fail because of them.
     pub(crate) fn files(
         &self,
         filter: &Filter,
@@ -78,7 +80,12 @@ impl<'a> Snapshot<'a> {
                 if files.len() == MAX_FILES {
                     return Err(GitError::TooManyFiles { limit: MAX_FILES });
                 }
-                let bytes = self.read(entry)?;
+                let bytes = match self.read(entry) {
+                    Err(GitError::TooLarge { .. }) if !may_be_manifest(entry.path) => {
+                        return Ok(());
+                    }
+                    bytes => bytes?,
+                };
                 total += bytes.len() as u64;
                 if total > MAX_TOTAL {
                     return Err(GitError::TooLarge {
@@ -220,17 +227,28 @@ impl<'a> Snapshot<'a> {
 
     /// The content of a blob; `path` is for messages.
     pub(crate) fn blob(&self, id: Oid, path: &str) -> Result<Bytes, GitError> {
+        self.content(id, path, MAX_FILE, Bytes::copy_from_slice)
+    }
+
+    /// Hands over the content of a blob of at most `limit` bytes, as it is in libgit2's memory.
+    pub(crate) fn content<T>(
+        &self,
+        id: Oid,
+        path: &str,
+        limit: u64,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, GitError> {
         let odb: Odb<'_> = self.repository.odb().map_err(|e| self.damage(&e))?;
         let (size, _) = odb.read_header(id).map_err(|e| self.damage(&e))?;
-        if size as u64 > MAX_FILE {
+        if size as u64 > limit {
             return Err(GitError::TooLarge {
                 what: format!("file '{}'", printable(path)),
                 size: size as u64,
-                limit: MAX_FILE,
+                limit,
             });
         }
         let object = odb.read(id).map_err(|e| self.damage(&e))?;
-        Ok(Bytes::copy_from_slice(object.data()))
+        Ok(take(object.data()))
     }
 
     fn visit_dir(

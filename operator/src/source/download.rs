@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flux_api::Artifact;
-use flux_git::DigestAlgorithm;
+use flux_git::{DigestAlgorithm, may_be_manifest};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
@@ -19,8 +19,12 @@ use tokio::sync::Mutex;
 const MAX_PACKED: u64 = 64 << 20;
 
 /// Largest single file in it, and all of them together: what a read from a mirror may hold, too.
+/// As there, larger files that are no manifests by their name are left out.
 const MAX_FILE: u64 = 32 << 20;
 const MAX_TOTAL: u64 = 256 << 20;
+
+/// All files that are left out together: they have to be unpacked to come to what follows.
+const MAX_SKIPPED: u64 = 1 << 30;
 
 /// Most files in it; each costs about 200 bytes besides its content.
 const MAX_FILES: usize = 100_000;
@@ -281,7 +285,7 @@ fn unpack(packed: &[u8]) -> Result<Files, DownloadError> {
     let broken = |error: std::io::Error| DownloadError::Unpack(error.to_string());
     let too_large = |what| DownloadError::TooLarge { what };
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(packed));
-    let (mut files, mut total) = (Files::new(), 0);
+    let (mut files, mut total, mut skipped) = (Files::new(), 0, 0);
     for entry in tar.entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         if !entry.header().entry_type().is_file() {
@@ -291,6 +295,15 @@ fn unpack(packed: &[u8]) -> Result<Files, DownloadError> {
         let name =
             plain(&path).ok_or_else(|| DownloadError::Unpack(format!("unsafe path {path:?}")))?;
         let size = entry.size();
+        if size > MAX_FILE && !may_be_manifest(&name) {
+            skipped += size;
+            if skipped > MAX_SKIPPED {
+                return Err(too_large(format!(
+                    "its files above {MAX_FILE} bytes have more than {MAX_SKIPPED} bytes, with '{name}'"
+                )));
+            }
+            continue;
+        }
         if size > MAX_FILE {
             return Err(too_large(format!(
                 "file '{name}' has {size} bytes, the limit is {MAX_FILE}"
@@ -346,7 +359,12 @@ mod tests {
 
     #[test]
     fn files_are_unpacked() {
-        let packed = pack(&[("./a.yaml", 4, "a: 1"), ("dir/b.yaml", 0, "")]);
+        let video = "0".repeat(MAX_FILE as usize + 1);
+        let packed = pack(&[
+            ("./a.yaml", 4, "a: 1"),
+            ("dir/a.mp4", MAX_FILE + 1, &video),
+            ("dir/b.yaml", 0, ""),
+        ]);
         let files = unpack(&packed).unwrap();
         let names: Vec<_> = files.keys().map(String::as_str).collect();
         assert_eq!(names, ["a.yaml", "dir/b.yaml"]);
@@ -355,11 +373,13 @@ mod tests {
 
     #[test]
     fn hostile_tarballs_are_refused() {
-        let huge = pack(&[("huge", MAX_FILE + 1, "")]);
+        let huge = pack(&[("huge.yaml", MAX_FILE + 1, "")]);
+        let endless = pack(&[("endless", MAX_SKIPPED + 1, "")]);
         for (packed, part) in [
             (pack(&[("../a", 1, "a")]), "unsafe path"),
             (pack(&[("/etc/a", 1, "a")]), "unsafe path"),
-            (huge, "file 'huge' has"),
+            (huge, "file 'huge.yaml' has"),
+            (endless, "bytes, with 'endless'"),
             (b"no gzip".to_vec(), "cannot be unpacked"),
             (pack(&[("a", 1, "a")])[..20].to_vec(), "cannot be unpacked"),
         ] {

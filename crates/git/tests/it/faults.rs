@@ -140,7 +140,8 @@ async fn a_poll_of_a_remote_with_10000_refs_takes_less_than_2_kb() {
 #[tokio::test]
 async fn too_large_files_and_too_many_of_them_can_be_left_out() {
     let repo = Repo::new();
-    fs::write(repo.work().join("huge.bin"), vec![b'0'; 40 << 20]).unwrap();
+    fs::write(repo.work().join("huge.yaml"), vec![b'0'; 40 << 20]).unwrap();
+    fs::write(repo.work().join("larger.bin"), vec![b'0'; 101 << 20]).unwrap();
     repo.commit(&[("a\u{1}b.yaml", "x: 1\n")], "huge");
     // 100,001 names for one blob.
     let blob = repo.git(&["rev-parse", "HEAD:apps/a.yaml"]);
@@ -176,16 +177,32 @@ async fn too_large_files_and_too_many_of_them_can_be_left_out() {
     };
     let error = read("many/", &[]).await.unwrap_err();
     assert!(matches!(error, GitError::TooLarge { .. }), "{error}");
-    assert!(error.to_string().contains("file 'huge.bin'"), "{error}");
+    assert!(error.to_string().contains("file 'huge.yaml'"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Content);
-    let error = read("*.bin", &[]).await.unwrap_err();
+    let error = read("huge.yaml", &[]).await.unwrap_err();
     assert!(
         error.to_string().contains("more than 100000 files"),
         "{error}"
     );
-    let files = read("many/\n*.bin", &[]).await.unwrap();
+    // No build could use the other one.
+    let files = read("many/\nhuge.yaml", &[]).await.unwrap();
     let names: Vec<_> = files.keys().map(String::as_str).collect();
     assert_eq!(names, ["a\u{1}b.yaml", "apps/a.yaml"]);
+    let pack = async |ignore: &str| {
+        let dest = client.cache.path().join("artifact.tar.gz");
+        let filter = Filter::from(IgnoreList::parse(ignore, &[]));
+        let sha256 = DigestAlgorithm::Sha256;
+        client
+            .git
+            .archive(&remote, &id, &filter, sha256, &dest)
+            .await
+    };
+    let error = pack("many/").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "file 'larger.bin' is too large: 105906176 bytes, the limit is 104857600; exclude it in .sourceignore or spec.ignore"
+    );
+    pack("many/\nlarger.bin").await.unwrap();
     let files = read("", &["./apps/"]).await.unwrap();
     assert_eq!(files.len(), 1);
     let error = read("", &["nowhere"]).await.unwrap_err();

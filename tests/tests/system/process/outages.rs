@@ -154,7 +154,7 @@ async fn hostile_repositories_are_refused_and_hold_nobody_up() {
     operator.readyz(true).await;
     let meter = Meter::start(operator.process.id());
     let sizes = hostile::Sizes {
-        file: 40 << 20,
+        file: 101 << 20,
         files: 101_000,
         levels: 300,
     };
