@@ -78,16 +78,22 @@ pub(super) async fn run(
         output::success("nothing was changed");
         return Ok(());
     }
-    let is_taken_over = wanted.settings.shard.is_none() && found.is_flux_active();
+    // Flux may be at rest already, by a take-over before this one or by hand: the inventory of its
+    // root stays.
+    let is_shard = wanted.settings.shard.is_some();
+    let is_taken_over =
+        found.holds_flux(namespace, namespace) || (!is_shard && found.is_flux_active());
     if is_taken_over {
         cluster.rehearse(&objects).await?;
-        // Flux must not see the commit: it would prune what is not in it any more.
-        let namespace = &wanted.settings.namespace;
-        install::takeover::run(&cluster, &found, namespace, context.timeout()).await?;
-        found.flux_is_stopped();
-        if let Some(root) = &root {
-            takeover::protect(&cluster, root, &objects).await?;
+        if !is_shard {
+            // Flux must not see the commit: it would prune what is not in it any more.
+            install::takeover::run(&cluster, &found, namespace, context.timeout()).await?;
         }
+        // Until it was stopped, it may have applied more.
+        if let Some(root) = find_root(&cluster, &found, namespace).await? {
+            takeover::protect(&cluster, &root, &objects).await?;
+        }
+        found.flux_is_stopped();
     }
     repository
         .write(Change {
