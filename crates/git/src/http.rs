@@ -3,22 +3,16 @@
 use std::error::Error as _;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::{self, AuthError, Login, Method};
 use crate::error::GitError;
+use crate::redirect::{self, INFO_REFS};
 use crate::remote::Remote;
 use crate::said::{self, LIMIT, Purpose};
 use crate::sendpack::RECEIVE_PACK;
 use crate::session;
-
-/// How many redirects the first request of an operation may take.
-const REDIRECTS: usize = 5;
-
-/// Path below the repository for the listing of refs.
-const INFO_REFS: &str = "/info/refs";
 
 /// A client for a remote: its trust, client certificate, proxy and time limits. Credentials are
 /// added to each request.
@@ -32,7 +26,7 @@ pub(crate) fn client(remote: &Remote) -> Result<Client, GitError> {
         ))
         .connect_timeout(remote.connect_timeout())
         .read_timeout(remote.read_timeout())
-        .redirect(Policy::custom(redirect));
+        .redirect(redirect::policy(is_anonymous(remote)));
     if let Some(ca) = credentials.and_then(|http| http.ca.as_deref()) {
         let certificates =
             reqwest::Certificate::from_pem_bundle(ca).map_err(|_| AuthError::Ca("ca.crt"))?;
@@ -89,20 +83,9 @@ fn http_auth(remote: &Remote) -> Option<&auth::Http> {
     }
 }
 
-/// Only the listing of refs is redirected, as with git's `http.followRedirects=initial`, and only
-/// where credentials may follow: same host, never from https to http.
-fn redirect(attempt: Attempt<'_>) -> Action {
-    let same_place = attempt.previous().last().is_some_and(|from| {
-        let to = attempt.url();
-        from.host_str() == to.host_str()
-            && (from.scheme() == to.scheme() && from.port() == to.port() || to.scheme() == "https")
-    });
-    let listing = attempt.url().path().ends_with(INFO_REFS);
-    if same_place && listing && attempt.previous().len() <= REDIRECTS {
-        attempt.follow()
-    } else {
-        attempt.stop()
-    }
+/// Whether nothing is sent that tells who we are.
+fn is_anonymous(remote: &Remote) -> bool {
+    http_auth(remote).is_none_or(|http| matches!(http.login, Login::None) && http.client.is_none())
 }
 
 /// Asks for the refs. Returns the answer and the base URL it came from.

@@ -38,6 +38,7 @@ mod pinned;
 mod pktline;
 mod push;
 mod receive;
+mod redirect;
 mod reference;
 mod remote;
 mod said;

@@ -92,6 +92,42 @@ async fn follows_a_redirect_of_the_listing() {
 }
 
 #[tokio::test]
+async fn only_strangers_are_led_to_another_host() {
+    let repo = Repo::new();
+    let (here, there) = (
+        Httpd::start(repo.bare(), false).await,
+        Httpd::start(repo.bare(), true).await,
+    );
+    let away = |scheme: &str| {
+        let port = there.port;
+        format!("http://127.0.0.1:{}/{scheme}/{port}/away.git", here.port)
+    };
+    let ca = there.ca.clone().unwrap();
+    let trusted = [("ca.crt", ca.as_str())];
+    let client = Client::new();
+    let stranger = remote(&away("https"), &trusted);
+    let head = client.git.resolve(&stranger, &main_branch()).await.unwrap();
+    assert_eq!(head.id, repo.rev("main"));
+    client.git.fetch(&stranger, &main_branch()).await.unwrap();
+    let asked = there.take();
+    let last = asked.last().map(String::as_str);
+    assert_eq!(last, Some("POST /open.git/git-upload-pack"), "{asked:?}");
+    assert!(here.take().iter().all(|line| line.starts_with("GET ")));
+    let known = [GOOD, &trusted].concat();
+    for (url, pairs) in [(away("https"), &known[..]), (away("http"), &[])] {
+        let error = client
+            .git
+            .resolve(&remote(&url, pairs), &main_branch())
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("it redirects to"), "{text}");
+        assert!(text.contains("localhost"), "{text}");
+    }
+    assert!(there.take().is_empty());
+}
+
+#[tokio::test]
 async fn tls_wants_a_known_authority() {
     let client = Client::new();
     let repo = Repo::new();

@@ -27,7 +27,9 @@ pub(crate) struct Httpd {
 }
 
 impl Httpd {
-    /// Serves a repository as `/org/app.git`; `/moved.git` redirects there.
+    /// Serves a repository as `/org/app.git`, and to everybody as `/open.git`; `/moved.git` redirects
+    /// to the former, `/away.git` to the latter of the server at the port that comes before it, under
+    /// another name of the host.
     pub(crate) async fn start(bare: PathBuf, tls: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -75,7 +77,9 @@ impl Drop for Httpd {
 }
 
 pub(crate) fn certificate() -> (Option<TlsAcceptor>, Option<String>) {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let made =
+        rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
+            .unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let config = ServerConfig::builder()
         .with_no_client_auth()
@@ -138,12 +142,18 @@ async fn answer(
         let to = format!("Location: /org/app.git{rest}?{query}\r\n");
         return plain("301 Moved Permanently", &to, "");
     }
+    if let Some((port, rest)) = path[1..].split_once("/away.git") {
+        let (scheme, port) = port.split_once('/').unwrap();
+        let to = format!("Location: {scheme}://localhost:{port}/open.git{rest}?{query}\r\n");
+        return plain("302 Found", &to, "");
+    }
+    let open = path.strip_prefix("/open.git");
     let login =
         base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", LOGIN.0, LOGIN.1));
-    if header("authorization") != format!("Basic {login}") {
+    if open.is_none() && header("authorization") != format!("Basic {login}") {
         return plain("401 Unauthorized", "", "who are you?\n");
     }
-    let Some(rest) = path.strip_prefix("/org/app.git") else {
+    let Some(rest) = open.or_else(|| path.strip_prefix("/org/app.git")) else {
         return plain("404 Not Found", "", "Repository not found.\n");
     };
     let mut cgi = Command::new("git")
