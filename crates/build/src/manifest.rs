@@ -32,6 +32,27 @@ pub(crate) fn documents(file: &str, content: &[u8]) -> Result<Vec<yaml::Document
     })
 }
 
+/// Refuses a key that stands in a mapping twice, as kustomize does: with the last one in force what
+/// the other said is lost, which is rarely meant.
+///
+/// # Errors
+/// With file, line, column and key.
+pub(crate) fn check_keys(file: &str, documents: &[yaml::Document]) -> Result<(), BuildError> {
+    let mut repeated = documents.iter().flat_map(|document| &document.repeated);
+    match repeated.next() {
+        None => Ok(()),
+        Some(repeated) => Err(BuildError::Yaml {
+            file: file.to_owned(),
+            line: repeated.line,
+            column: repeated.column,
+            message: format!(
+                "key \"{}\" stands in this mapping already; keep one of the two",
+                repeated.key
+            ),
+        }),
+    }
+}
+
 /// The most common stray line in a manifest that was typed into a shell: the word that should have
 /// ended a here-document and, being indented, did not.
 fn heredoc_hint(text: &str, line: usize) -> &'static str {
@@ -52,7 +73,18 @@ fn heredoc_hint(text: &str, line: usize) -> &'static str {
 /// # Errors
 /// As [`documents`], and for every document that is not a Kubernetes object.
 pub(crate) fn objects(file: &str, content: &[u8]) -> Result<Vec<Object>, BuildError> {
-    let mut queue: VecDeque<(Value, usize)> = documents(file, content)?
+    objects_of(file, documents(file, content)?)
+}
+
+/// The same for documents that were read already.
+///
+/// # Errors
+/// For every document that is not a Kubernetes object.
+pub(crate) fn objects_of(
+    file: &str,
+    documents: Vec<yaml::Document>,
+) -> Result<Vec<Object>, BuildError> {
+    let mut queue: VecDeque<(Value, usize)> = documents
         .into_iter()
         .map(|document| (document.value, document.line))
         .collect();

@@ -1,6 +1,8 @@
 //! Building in process: plain directories, and kustomization files that list resources and at most
 //! put them into a namespace.
 
+use flux_lang::yaml::Otherwise;
+
 use crate::decryption::Role;
 use crate::dialect;
 use crate::identity::Seen;
@@ -158,7 +160,13 @@ impl Builder<'_> {
     fn file(&self, file: &str) -> Result<Vec<Object>, Stop> {
         let content = self.files.get(file).cloned().unwrap_or_default();
         let content = self.decryption.before(file, &content, Role::Manifests)?;
-        let objects = manifest::objects(file, &content);
+        let documents = manifest::documents(file, &content)?;
+        manifest::check_keys(file, &documents)?;
+        let otherwise = documents.iter().find_map(|document| document.otherwise);
+        if let Some(Otherwise { what, line }) = otherwise {
+            return Err(Stop::Program(format!("{file}:{line} has {what}")));
+        }
+        let objects = manifest::objects_of(file, documents);
         // Also where such a scalar is what is wrong: a name `on`.
         if matches!(&objects, Ok(_) | Err(BuildError::Object { .. }))
             && let Some((line, scalar)) = dialect::read_otherwise(&content)

@@ -39,6 +39,18 @@ pub struct Document {
     pub line: usize,
     /// Keys that stand in one mapping more than once; the last one counts.
     pub repeated: Vec<Repeated>,
+    /// The first thing in it that kustomize reads otherwise.
+    pub otherwise: Option<Otherwise>,
+}
+
+/// What kustomize, whose parser is another (go-yaml 3 by way of kyaml), reads otherwise than kubectl,
+/// apart from scalars that resolve to another type there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Otherwise {
+    /// What it is, in words.
+    pub what: &'static str,
+    /// Its line, counted from 1.
+    pub line: usize,
 }
 
 /// A key that stands in a mapping again.

@@ -7,7 +7,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Number, Value};
 
 use super::resolve::{self, Resolved};
-use super::{Document, Repeated, YamlError};
+use super::{Document, Otherwise, Repeated, YamlError};
 use crate::gonumber;
 
 /// Reads all documents of a text, by the rules of `sigs.k8s.io/yaml` (kubectl, Flux): YAML 1.1
@@ -75,6 +75,7 @@ struct Builder {
     /// Line of the current document's first node.
     line: usize,
     repeated: Vec<Repeated>,
+    otherwise: Option<Otherwise>,
     /// Nodes so far in this document, and those among them that aliases brought.
     decoded: u64,
     from_aliases: u64,
@@ -88,11 +89,15 @@ impl Builder {
                 self.anchors.clear();
                 self.line = 0;
                 self.repeated.clear();
+                self.otherwise = None;
                 self.decoded = 0;
                 self.from_aliases = 0;
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.begin(at);
+                if let Some(what) = peculiarity(&text, style) {
+                    self.note_otherwise(what, at);
+                }
                 let merge = text == "<<"
                     && match &tag {
                         None => style == ScalarStyle::Plain,
@@ -174,6 +179,11 @@ impl Builder {
         }
     }
 
+    fn note_otherwise(&mut self, what: &'static str, at: Marker) {
+        let line = at.line().max(1);
+        self.otherwise.get_or_insert(Otherwise { what, line });
+    }
+
     /// The limit of go-yaml: in small documents 99 % of the nodes may come from aliases, from
     /// 4,000,000 nodes on 10 %.
     fn check_aliasing(&self, at: Marker) -> Result<(), YamlError> {
@@ -231,6 +241,7 @@ impl Builder {
                         value,
                         line: self.line,
                         repeated: std::mem::take(&mut self.repeated),
+                        otherwise: self.otherwise.take(),
                     });
                 }
             }
@@ -265,7 +276,10 @@ impl Builder {
                     }
                     Some(Key::Merge) => {
                         *merged = true;
-                        merge(map, value, &role, at)?;
+                        if merge(map, value, &role, at)? {
+                            const WHAT: &str = "a \"<<\" after keys that it brings, too";
+                            self.note_otherwise(WHAT, at);
+                        }
                     }
                 }
             }
@@ -274,33 +288,54 @@ impl Builder {
     }
 }
 
+/// What kustomize makes something else of in a scalar: it doubles line breaks before lines that are
+/// indented in a folded one, and escapes line breaks of Unicode.
+fn peculiarity(text: &str, style: ScalarStyle) -> Option<&'static str> {
+    let is_indented = || {
+        let mut lines = text.split('\n');
+        lines.any(|line| line.starts_with([' ', '\t']))
+    };
+    if style == ScalarStyle::Folded && is_indented() {
+        return Some("a folded text (>) with indented lines");
+    }
+    let breaks = ['\u{85}', '\u{2028}', '\u{2029}'];
+    text.contains(breaks)
+        .then_some("a text with line breaks of Unicode")
+}
+
 /// The value of `<<`: a mapping, or a sequence of mappings of which earlier ones win. As in
-/// go-yaml 2, merged keys override those that stand before the `<<`.
+/// go-yaml 2, merged keys override those that stand before the `<<`; whether some do.
 fn merge(
     map: &mut Map<String, Value>,
     value: Value,
     role: &Role,
     at: Marker,
-) -> Result<(), YamlError> {
+) -> Result<bool, YamlError> {
     let refused = || {
         YamlError::new(
             at,
             "map merge requires map or sequence of maps as the value",
         )
     };
-    match (value, role) {
-        (Value::Object(merged), _) => map.extend(merged),
+    let merged = match (value, role) {
+        (Value::Object(merged), _) => merged,
         (Value::Array(items), Role::Node) => {
+            let mut all = Map::new();
             for item in items.into_iter().rev() {
                 let Value::Object(merged) = item else {
                     return Err(refused());
                 };
-                map.extend(merged);
+                all.extend(merged);
             }
+            all
         }
         _ => return Err(refused()),
-    }
-    Ok(())
+    };
+    let overrides = merged
+        .iter()
+        .any(|(key, value)| map.get(key).is_some_and(|own| own != value));
+    map.extend(merged);
+    Ok(overrides)
 }
 
 /// JSON keys are strings: numbers and booleans are written out.
