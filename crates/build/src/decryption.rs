@@ -304,7 +304,7 @@ mod tests {
         let inner = built(&[("s.yaml", &inner.to_string())], options(keys()))
             .await
             .unwrap();
-        assert!(text(&inner[0]["data"]["app.env"]).starts_with("USER=admin\n"));
+        assert!(text(&inner[0]["data"]["app.env"]).starts_with("# for the app\nUSER=admin\n"));
     }
 
     /// What goes through the program: patches and files for Secrets are decrypted before, a file
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(one("Secret", "db")["data"]["token"], "c2VjcmV0");
         assert!(one("Secret", "db").get("sops").is_none());
         assert_eq!(text(&one("Secret", "env")["data"]["USER"]), "admin");
-        assert!(text(&one("Secret", "both")["data"]["both.env"]).starts_with("USER=admin\n"));
+        assert!(text(&one("Secret", "both")["data"]["both.env"]).starts_with("# for the app\nUSER=admin\n"));
         let map = one("ConfigMap", "map")["data"]["both.env"]
             .as_str()
             .unwrap();

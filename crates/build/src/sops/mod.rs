@@ -21,6 +21,7 @@ mod metadata;
 mod structured;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::fmt;
 
@@ -228,7 +229,8 @@ pub(crate) fn file(content: &[u8], name: &str, keys: &Keys) -> Result<Option<Vec
             result.push_str("---\n");
         }
         if is_json {
-            result.push_str(&format!("{:#}\n", document.value));
+            let written = written::json(text, &document.value);
+            result.push_str(&written.unwrap_or_else(|| format!("{:#}\n", document.value)));
         } else {
             result.push_str(&flux_lang::yaml::to_string(&document.value));
         }

@@ -83,7 +83,7 @@ fn other_files() {
     );
     assert_eq!(
         String::from_utf8(env).unwrap(),
-        "USER=admin\nPASSWORD=a=b#c \"quoted\"\nEMPTY=\nURL=https://x/?a=1\n"
+        "# for the app\nUSER=admin\nPASSWORD=a=b#c \"quoted\"\nEMPTY=\nURL=https://x/?a=1\n"
     );
     let blob = decrypt(
         include_bytes!("../../tests/vectors/sops/blob.bin"),
@@ -99,6 +99,10 @@ fn other_files() {
         include_bytes!("../../tests/vectors/sops/values.json"),
         "values.json",
     );
+    let text = std::str::from_utf8(&values).unwrap();
+    let begin = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": ";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.find("\"z\"") < text.find("\"a\""), "{text}");
     let values: Value = serde_json::from_slice(&values).unwrap();
     assert_eq!(values["stringData"]["z"], "last é 😀");
     assert_eq!(values["numbers"], json!([1, 2.5, -3]));
