@@ -34,6 +34,7 @@ mod order;
 pub mod overlay;
 mod paths;
 mod program;
+pub mod redaction;
 mod references;
 mod sops;
 mod substitute;
@@ -52,6 +53,7 @@ pub use decryption::{Decryption, is_mask};
 pub use error::BuildError;
 pub use flux_lang::envsubst::Unset;
 pub use folder::remove_leftovers;
+pub use redaction::Redaction;
 pub use sops::{Keys, SopsError};
 pub use substitute::{Unsubstituted, Variables};
 

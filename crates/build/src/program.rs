@@ -10,12 +10,15 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use crate::decryption::{Decryption, Role};
+use crate::decryption::{Decryption, MASK, Role};
 use crate::folder::Folder;
 use crate::kustomization::{self, Kustomization, NAMES};
 use crate::native::{Entry, walk};
 use crate::references::{Inputs, inputs};
-use crate::{BuildError, BuildOptions, Files, Object, Origin, manifest, memory, overlay, paths};
+use crate::{
+    BuildError, BuildOptions, Files, Object, Origin, Redaction, manifest, memory, overlay, paths,
+    sops,
+};
 
 /// Most output that is read, in MiB.
 const MAX_OUTPUT_MIB: usize = 64;
@@ -51,6 +54,7 @@ pub(crate) async fn build(
     let share = memory::next().await;
     let folder = Folder::new(&std::env::temp_dir()).map_err(BuildError::Copy)?;
     let copies = copies(files, directory, &root, &needed, &options.decryption)?;
+    let decrypted = decrypted(files, &copies);
     let place = folder.path().to_owned();
     tokio::task::spawn_blocking(move || write(&place, copies))
         .await
@@ -62,7 +66,16 @@ pub(crate) async fn build(
         directory,
         mib: share.mib,
     };
-    let output = run(&program, &place, &needed, options, why).await?;
+    let output =
+        run(&program, &place, &needed, options, why)
+            .await
+            .map_err(|error| match error {
+                // It shows the nodes that it cannot use.
+                BuildError::Kustomize { message } => BuildError::Kustomize {
+                    message: Redaction::of_content(&decrypted, MASK).hide(&message),
+                },
+                error => error,
+            })?;
     drop((folder, share));
     let text = String::from_utf8(output).map_err(|_| BuildError::Kustomize {
         message: "its output is not UTF-8".to_owned(),
@@ -147,6 +160,16 @@ fn copies(
     let text = Value::Object(root.fields.clone()).to_string();
     copies.push((paths::child(directory, NAMES[0]), text.into()));
     Ok(copies)
+}
+
+/// The copies that are not what the source has.
+fn decrypted(files: &Files, copies: &[(String, bytes::Bytes)]) -> Vec<bytes::Bytes> {
+    let is_other = |(path, content): &&(String, bytes::Bytes)| {
+        let source = files.get(path);
+        source.is_some_and(|source| sops::may_be_encrypted(source) && source != content)
+    };
+    let contents = copies.iter().filter(is_other);
+    contents.map(|(_, content)| content.clone()).collect()
 }
 
 fn write(folder: &Path, copies: Vec<(String, bytes::Bytes)>) -> std::io::Result<()> {

@@ -9,16 +9,15 @@ use flux_api::{Kustomization, KustomizationStatus, ObjectId, ResourceRef, condit
 use flux_apply::applier::Action;
 use flux_apply::ignore::Rules;
 use flux_apply::{Options, Owner, variables};
-use flux_build::{BuildOptions, Object, Variables};
+use flux_build::{BuildOptions, Object, Redaction, Variables};
 use kube_runtime::reflector::ObjectRef;
 
 use super::inputs::{self, Inputs};
 use super::origins::{Origins, describe_failures};
 use super::past::{Step, proves};
-use super::redaction::Redaction;
 use super::{
-    DEFINITION_TIMEOUT, dependencies, history, inventory, links, moves, retry_interval, timeout,
-    unsupported, warnings,
+    DEFINITION_TIMEOUT, dependencies, history, inventory, links, moves, redaction, retry_interval,
+    timeout, unsupported, warnings,
 };
 use crate::conclusion::{Retry, Verdict};
 use crate::context::Context;
@@ -59,7 +58,7 @@ pub(super) struct Run<'a> {
     pub(super) references: u64,
     /// Objects that were left alone because they ask for it.
     pub(super) skipped: BTreeSet<ObjectId>,
-    /// What must not be shown of what was substituted.
+    /// What must not be shown.
     redaction: Redaction,
     /// When to come back, where that is not after the interval.
     later: Option<Duration>,
@@ -276,12 +275,11 @@ impl<'a> Run<'a> {
             .into_iter()
             .map(|(source, values)| Variables { source, values })
             .collect::<Vec<_>>();
-        self.redaction = Redaction::of(&variables);
         let options = BuildOptions {
             kustomize: self.context.args.kustomize.clone(),
             remote_bases: self.context.args.fetches_remote_bases(),
             timeout: timeout(self.object),
-            substitute_from: variables,
+            substitute_from: variables.clone(),
             unset: self.context.args.unset(),
             decryption: self.decryption().await?,
         };
@@ -290,6 +288,7 @@ impl<'a> Run<'a> {
         let objects = flux_build::build(&files, path, spec, &self.key.namespace, &options)
             .await
             .map_err(|error| self.failed(error.reason(), error.to_string()))?;
+        self.redaction = redaction::of(&variables, &objects);
         Ok((objects, inputs))
     }
 
@@ -333,7 +332,7 @@ impl<'a> Run<'a> {
         let context = self.context;
         let shared = |id: &ObjectId, owner: &Owner| context.known.claims.has(id, owner, context);
         let mut outcome = applier.apply(plan, &options, &shared).await;
-        self.redaction.hide_in(&mut outcome);
+        redaction::hide_in(&self.redaction, &mut outcome);
         self.note_changes(&outcome.changes);
         let skipped = outcome.changes.iter();
         let skipped = skipped.filter(|(_, action)| matches!(action, Action::Skipped(_)));
