@@ -62,6 +62,42 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
+fn components_of_the_spec_may_lie_above_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, content: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    write(
+        "repo/app/a.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    );
+    write(
+        "repo/components/x/kustomization.yaml",
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n",
+    );
+    write(
+        "ks.yaml",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n\
+         spec:\n  interval: 1m\n  prune: true\n  sourceRef: {kind: GitRepository, name: a}\n  \
+         components: [../components/x]\n",
+    );
+    // It gets as far as the program.
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-flux"))
+        .args(["build", "ks", "apps", "--path=repo/app", "--dry-run"])
+        .arg("--kustomization-file=ks.yaml")
+        .env("KUSTOMIZE", "/bin/false")
+        .env("KUBECONFIG", "/nonexistent/config")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("exit status: 1"), "{complaint}");
+}
+
+#[test]
 fn build_kustomization_from_a_folder_and_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: &str, content: &str| {

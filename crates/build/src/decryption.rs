@@ -54,13 +54,15 @@ pub(crate) enum Role {
 }
 
 impl Decryption {
-    /// The content of a file as the build is to see it.
+    /// The content of a file as the build is to see it; `name` is what it is called in a Secret, which
+    /// says of what form it is.
     ///
     /// # Errors
     /// [`BuildError::Decryption`].
     pub(crate) fn before(
         &self,
         file: &str,
+        name: &str,
         content: &Bytes,
         role: Role,
     ) -> Result<Bytes, BuildError> {
@@ -72,7 +74,7 @@ impl Decryption {
         }
         let decrypted = match role {
             Role::Manifests => sops::manifests(content, keys),
-            _ => sops::file(content, file, keys),
+            _ => sops::file(content, name, keys),
         };
         let decrypted = decrypted.map_err(|source| BuildError::Decryption {
             what: format!("'{file}'{}", objects_in(content)),
@@ -339,6 +341,7 @@ mod tests {
         let kustomization = "namespace: x\nresources: [db.yaml]\npatches: [{path: patch.yaml}]\n\
             secretGenerator:\n- {name: env, envs: [app.env], options: {disableNameSuffixHash: true}}\n\
             - {name: both, files: [both.env], options: {disableNameSuffixHash: true}}\n\
+            - {name: named, files: [note=note.json], options: {disableNameSuffixHash: true}}\n\
             configMapGenerator:\n- {name: map, files: [both.env], options: {disableNameSuffixHash: true}}\n";
         let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: shop}\n";
         let files = [
@@ -347,6 +350,7 @@ mod tests {
             ("patch.yaml", SECRET),
             ("app.env", ENV),
             ("both.env", ENV),
+            ("note.json", include_str!("../tests/vectors/sops/note.txt")),
         ];
         let found = built(&files, options).await.unwrap();
         let one = |kind: &str, name: &str| {
@@ -361,6 +365,11 @@ mod tests {
         assert!(
             text(&one("Secret", "both")["data"]["both.env"])
                 .starts_with("# for the app\nUSER=admin\n")
+        );
+        // By its name in the Secret it is no JSON.
+        assert_eq!(
+            text(&one("Secret", "named")["data"]["note"]),
+            "plain text\nwith lines"
         );
         let map = one("ConfigMap", "map")["data"]["both.env"]
             .as_str()

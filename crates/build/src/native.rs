@@ -159,7 +159,9 @@ impl Builder<'_> {
 
     fn file(&self, file: &str) -> Result<Vec<Object>, Stop> {
         let content = self.files.get(file).cloned().unwrap_or_default();
-        let content = self.decryption.before(file, &content, Role::Manifests)?;
+        let content = self
+            .decryption
+            .before(file, file, &content, Role::Manifests)?;
         let documents = manifest::documents(file, &content)?;
         manifest::check_keys(file, &documents)?;
         let otherwise = documents.iter().find_map(|document| document.otherwise);

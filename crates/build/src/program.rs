@@ -151,7 +151,9 @@ fn copies(
         .filter(|(path, _)| paths::is_plain(path) && !own.iter().any(|name| name == path))
         .map(|(path, content)| {
             let role = needed.roles.get(path).copied().unwrap_or(Role::Other);
-            Ok((path.to_owned(), decryption.before(path, content, role)?))
+            let name = needed.names.get(path).map_or(path, String::as_str);
+            let content = decryption.before(path, name, content, role)?;
+            Ok((path.to_owned(), content))
         })
         .collect::<Result<_, BuildError>>()?;
     copies.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));

@@ -56,6 +56,8 @@ pub(crate) struct Inputs {
     pub(crate) files: BTreeSet<String>,
     /// What named files are for, where it is known.
     pub(crate) roles: BTreeMap<String, Role>,
+    /// The names that files get in Secrets, where they are not their own.
+    pub(crate) names: BTreeMap<String, String>,
     /// Whether a kustomization file names files that are not below its own directory.
     pub(crate) needs_parents: bool,
     /// Whether there is something that must run under the program's own restriction.
@@ -216,11 +218,17 @@ impl Scan<'_> {
                 .try_for_each(|value| self.nested(place, key, value)),
             Value::String(text) if PATH_KEYS.contains(&key) => {
                 // Files of generators may be given a name: `name=path`.
-                let path = match text.split_once('=') {
-                    Some((_, path)) if key == "FILES" => path,
-                    _ => text,
-                };
-                self.entry(place, path)
+                match text.split_once('=') {
+                    Some((name, path)) if key == "FILES" => {
+                        if let Some(path) = paths::join(place.directory, path)
+                            && place.role == Role::Secret
+                        {
+                            self.inputs.names.insert(path, name.to_owned());
+                        }
+                        self.entry(place, path)
+                    }
+                    _ => self.entry(place, text),
+                }
             }
             _ => Ok(()),
         }

@@ -19,9 +19,13 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Reads a folder and, where its files refer to what is above it, the Git repository that it
-    /// belongs to. Symbolic links are left out, as in a source.
-    pub(super) fn read(path: &Path, ignore: &[String]) -> Result<Self, Error> {
+    /// Reads a folder and, where its files or the components of a spec refer to what is above it, the
+    /// Git repository that it belongs to. Symbolic links are left out, as in a source.
+    pub(super) fn read(
+        path: &Path,
+        ignore: &[String],
+        components: &[String],
+    ) -> Result<Self, Error> {
         let path = path
             .canonicalize()
             .map_err(|error| unreadable(path, error))?;
@@ -31,7 +35,7 @@ impl Folder {
                 ["kustomization.yaml", "kustomization.yml", "Kustomization"].contains(&name)
             });
             is_kustomization && content.windows(2).any(|pair| pair == b"..")
-        });
+        }) || components.iter().any(|path| path.contains(".."));
         let root = path.ancestors().find(|folder| folder.join(".git").exists());
         match root {
             Some(root) if refers_up && root != path => Self::of(root, &path, ignore),

@@ -134,7 +134,8 @@ impl Request {
         done: &[Rendered],
         context: &Context,
     ) -> Result<Vec<Value>, Error> {
-        let Folder { files, directory } = Folder::read(&path, &self.ignore_paths)?;
+        let components = &subject.spec.components;
+        let Folder { files, directory } = Folder::read(&path, &self.ignore_paths, components)?;
         let sources = Sources {
             rendered: done,
             cluster,
