@@ -161,21 +161,26 @@ pub(crate) fn is_ours(definition: &CustomResourceDefinition) -> bool {
         && !labels.contains_key(COMPONENT_LABEL)
 }
 
+/// Whether the inventory of a Kustomization holds our operator.
+pub(crate) fn installs_ours(kustomization: &DynamicObject) -> bool {
+    installs(kustomization, |name| name == OPERATOR)
+}
+
+/// Whether the inventory of a Kustomization holds such a Deployment.
+fn installs(kustomization: &DynamicObject, wanted: impl Fn(&str) -> bool) -> bool {
+    let entries = kustomization.at("/status/inventory/entries");
+    let entries = entries.and_then(serde_json::Value::as_array);
+    entries.into_iter().flatten().any(|entry| {
+        let id: Option<ObjectId> = entry["id"].as_str().and_then(|id| id.parse().ok());
+        id.is_some_and(|id| id.group == "apps" && id.kind == "Deployment" && wanted(&id.name))
+    })
+}
+
 /// A Kustomization whose inventory holds the Deployment of a controller.
 fn root(kustomization: &DynamicObject) -> Option<Root> {
-    let entries = kustomization.at("/status/inventory/entries")?.as_array()?;
-    let installs = |wanted: &dyn Fn(&str) -> bool| {
-        entries.iter().any(|entry| {
-            let id: Option<ObjectId> = entry["id"].as_str().and_then(|id| id.parse().ok());
-            id.is_some_and(|id| id.group == "apps" && id.kind == "Deployment" && wanted(&id.name))
-        })
-    };
-    let is_ours = installs(&|name| name == OPERATOR);
-    let holds_flux = installs(&components::is_replaced);
-    if !is_ours && !holds_flux {
-        return None;
-    }
-    Some(Root {
+    let is_ours = installs_ours(kustomization);
+    let holds_flux = installs(kustomization, components::is_replaced);
+    (is_ours || holds_flux).then(|| Root {
         namespace: kustomization.namespace().unwrap_or_default(),
         name: kustomization.name_any(),
         is_ours,

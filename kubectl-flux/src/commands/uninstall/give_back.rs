@@ -1,6 +1,6 @@
 //! `--give-back`: Flux's controllers go on where they were stopped by a take-over, with the same
-//! objects. What was changed then is written in annotations (`flux_api::names`), and undone last:
-//! a give-back that was cut short can be repeated.
+//! objects. What was changed then is written in annotations (`flux_api::names`), which go last: a
+//! give-back that was cut short can be repeated.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::inventory::{Inventory, Part, SOURCE_CONTROLLER};
 use super::steps::{Steps, applies_any, id};
 use crate::cluster::{Cluster, ClusterError, Scope, Selection, View};
-use crate::commands::install::health;
+use crate::commands::install::{components, health, preflight};
 use crate::error::Error;
 use crate::kind::Kind;
 use crate::output;
@@ -25,6 +25,8 @@ pub(super) struct Estate {
     deployments: Vec<DynamicObject>,
     /// Its Kustomizations that were suspended.
     roots: Vec<DynamicObject>,
+    /// Whether one of its controllers runs, which could go on with those.
+    is_flux_awake: bool,
 }
 
 /// What Flux gets back.
@@ -47,6 +49,7 @@ impl Estate {
         let resource = ApiResource::erase::<Deployment>(&());
         let all = Selection::default();
         let mut deployments = cluster.list_resource(&resource, Scope::All, all).await?;
+        let is_flux_awake = deployments.iter().any(is_awake);
         deployments.retain(carries(names::REPLICAS_BEFORE_TAKE_OVER));
         let all = Selection::default();
         let mut roots = match cluster.list(Kind::Kustomization, Scope::All, all).await {
@@ -55,19 +58,27 @@ impl Estate {
             found => found?,
         };
         roots.retain(carries(names::SUSPENDED_BY_TAKE_OVER));
-        Ok(Self { deployments, roots })
+        Ok(Self {
+            deployments,
+            roots,
+            is_flux_awake,
+        })
     }
 
+    /// Whether there is nothing to give back, or nobody to give it to.
     pub(super) fn is_empty(&self) -> bool {
-        self.deployments.is_empty()
+        self.deployments.is_empty() && (self.roots.is_empty() || !self.is_flux_awake)
     }
 
     /// What to say when it is not given back.
     pub(super) fn is_left(&self) -> String {
-        let names: Vec<String> = self.deployments.iter().map(full_name).collect();
+        let (what, left) = match self.deployments.as_slice() {
+            [] => ("Kustomizations stay suspended: Kustomization", &self.roots),
+            _ => ("controllers stay stopped: Deployment", &self.deployments),
+        };
+        let names: Vec<String> = left.iter().map(full_name).collect();
         format!(
-            "Flux's controllers stay stopped: Deployment {}; --give-back starts them again, and \
-             keeps all objects",
+            "Flux's {what} {}; --give-back starts them again, and keeps all objects",
             names.join(", ")
         )
     }
@@ -79,13 +90,14 @@ impl Estate {
     pub(super) fn for_flux(&self, inventory: &mut Inventory) -> Result<Heir<'_>, Error> {
         if self.is_empty() {
             return Err(Error::input(format!(
-                "there is nobody to give back to: no Deployment carries the annotation {}; nothing \
-                 was changed",
-                names::REPLICAS_BEFORE_TAKE_OVER
+                "there is nobody to give back to: no Deployment carries the annotation {}, and no \
+                 controller of Flux runs for which a Kustomization with {} waits; nothing was changed",
+                names::REPLICAS_BEFORE_TAKE_OVER,
+                names::SUSPENDED_BY_TAKE_OVER
             )));
         }
         for deployment in &self.deployments {
-            started(deployment)?;
+            replicas(deployment)?;
         }
         let has_source_controller = self.deployments.iter().any(|deployment| {
             deployment.name_any() == SOURCE_CONTROLLER
@@ -126,31 +138,24 @@ impl Heir<'_> {
         Ok(())
     }
 
-    /// Starts Flux's controllers, and waits until they are ready; then its Kustomizations.
+    /// Starts Flux's controllers and its Kustomizations, and waits until the former are ready. What a
+    /// second attempt would need to know goes when nothing of the rest can fail any more.
     ///
     /// # Errors
     /// What the API server refuses, or if a controller does not become ready.
     pub(super) async fn start(&self, steps: &Steps<'_>, timeout: Duration) -> Result<(), Error> {
-        let resource = ApiResource::erase::<Deployment>(&());
         for deployment in &self.estate.deployments {
-            let (namespace, name) = (
-                deployment.namespace().unwrap_or_default(),
-                deployment.name_any(),
-            );
-            let (patch, replicas) = started(deployment)?;
-            if !steps.is_rehearsal {
-                let api = steps
-                    .cluster
-                    .dynamic(&resource, Scope::Namespace(&namespace));
-                steps.cluster.merge(&api, &name, &patch).await?;
-            }
-            let what = format!("Deployment/{namespace}/{name}");
+            let replicas = replicas(deployment)?;
+            let patch = json!({"spec": {"replicas": replicas}});
+            patch_deployment(steps, deployment, &patch).await?;
+            let what = format!("Deployment/{}", full_name(deployment));
             steps.done(&what, &format!("scaled to {replicas}"));
         }
         let ours: Vec<String> = steps.inventory.programs.iter().map(id).collect();
         for root in &self.estate.roots {
             let what = format!("Kustomization/{}", full_name(root));
-            if applies_any(root, &ours) {
+            // By its name, too: an attempt before this one has deleted our programs.
+            if applies_any(root, &ours) || preflight::installs_ours(root) {
                 output::warning(format!(
                     "{what} stays suspended: its repository still installs this distribution; \
                      revert the commit that replaced Flux, then resume it"
@@ -166,6 +171,9 @@ impl Heir<'_> {
                 steps.cluster.patch(kind, &namespace, &name, patch).await?;
             }
             steps.done(&what, "resumed");
+        }
+        for deployment in &self.estate.deployments {
+            patch_deployment(steps, deployment, &forgotten(deployment)).await?;
         }
         if steps.is_rehearsal {
             return Ok(());
@@ -185,28 +193,56 @@ fn full_name(object: &DynamicObject) -> String {
     format!("{namespace}/{}", object.name_any())
 }
 
-/// What makes a Deployment what it was before the take-over, and its replicas.
-fn started(deployment: &DynamicObject) -> Result<(Value, u32), Error> {
-    let annotations = deployment.annotations();
-    let number = annotations.get(names::REPLICAS_BEFORE_TAKE_OVER);
+/// Whether it is a controller of Flux that ours replaces, and at work.
+fn is_awake(deployment: &DynamicObject) -> bool {
+    let label = |key: &str| deployment.labels().get(key).map(String::as_str);
+    let replicas = deployment.at("/spec/replicas").and_then(Value::as_i64);
+    label(names::PART_OF_LABEL) == Some(names::PART_OF)
+        && components::is_replaced(&deployment.name_any())
+        && label(names::NAME_LABEL) != Some(names::DISTRIBUTION)
+        && replicas != Some(0)
+}
+
+async fn patch_deployment(
+    steps: &Steps<'_>,
+    deployment: &DynamicObject,
+    patch: &Value,
+) -> Result<(), Error> {
+    if steps.is_rehearsal {
+        return Ok(());
+    }
+    let resource = ApiResource::erase::<Deployment>(&());
+    let namespace = deployment.namespace().unwrap_or_default();
+    let scope = Scope::Namespace(&namespace);
+    let api = steps.cluster.dynamic(&resource, scope);
+    let name = deployment.name_any();
+    steps.cluster.merge(&api, &name, patch).await?;
+    Ok(())
+}
+
+/// The replicas that a Deployment had before the take-over.
+fn replicas(deployment: &DynamicObject) -> Result<u32, Error> {
+    let number = deployment
+        .annotations()
+        .get(names::REPLICAS_BEFORE_TAKE_OVER);
     let number = number.map(String::as_str).unwrap_or_default();
-    let replicas: u32 = number.parse().map_err(|_| {
+    number.parse().map_err(|_| {
         Error::input(format!(
             "Deployment {}: annotation {} is \"{number}\", not a number; write the replicas there",
             full_name(deployment),
             names::REPLICAS_BEFORE_TAKE_OVER
         ))
-    })?;
-    let reconcile = annotations.get(names::RECONCILE_BEFORE_TAKE_OVER);
-    let patch = json!({
-        "metadata": {"annotations": {
-            names::REPLICAS_BEFORE_TAKE_OVER: null,
-            names::RECONCILE_BEFORE_TAKE_OVER: null,
-            names::RECONCILE: reconcile,
-        }},
-        "spec": {"replicas": replicas},
-    });
-    Ok((patch, replicas))
+    })
+}
+
+/// What takes the notes of the take-over off a Deployment.
+fn forgotten(deployment: &DynamicObject) -> Value {
+    let annotations = deployment.annotations();
+    json!({"metadata": {"annotations": {
+        names::REPLICAS_BEFORE_TAKE_OVER: null,
+        names::RECONCILE_BEFORE_TAKE_OVER: null,
+        names::RECONCILE: annotations.get(names::RECONCILE_BEFORE_TAKE_OVER),
+    }}})
 }
 
 /// A JSON patch (RFC 6902) that gives an object the form it had. Where that was not written down,
@@ -264,20 +300,18 @@ mod tests {
             object(json!({"metadata": {
                 "name": "source-controller", "namespace": "x", "annotations": annotations}}))
         };
-        let (patch, replicas) = started(&deployment(json!({
+        let known = deployment(json!({
             "flux-sync/replicas-before-take-over": "2",
-            "flux-sync/reconcile-before-take-over": "enabled"})))
-        .unwrap();
-        assert_eq!(replicas, 2);
-        assert_eq!(patch["spec"]["replicas"], 2);
-        let annotations = &patch["metadata"]["annotations"];
+            "flux-sync/reconcile-before-take-over": "enabled"}));
+        assert_eq!(replicas(&known).unwrap(), 2);
+        let annotations = &forgotten(&known)["metadata"]["annotations"];
         assert_eq!(
             annotations["kustomize.toolkit.fluxcd.io/reconcile"],
             "enabled"
         );
         assert!(annotations["flux-sync/replicas-before-take-over"].is_null());
         let odd = deployment(json!({"flux-sync/replicas-before-take-over": "many"}));
-        let error = started(&odd).unwrap_err().to_string();
+        let error = replicas(&odd).unwrap_err().to_string();
         assert!(error.contains("\"many\", not a number"), "{error}");
     }
 

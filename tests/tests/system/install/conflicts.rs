@@ -38,7 +38,8 @@ pub(super) fn flux() -> String {
     manifests
 }
 
-const ROOT: &str = "\
+/// Its root.
+pub(super) const ROOT: &str = "\
 apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
 metadata:

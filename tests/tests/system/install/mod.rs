@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod conflicts;
+mod cut_short;
 mod cycle;
 mod definitions;
 mod disturbances;

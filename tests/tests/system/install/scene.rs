@@ -129,6 +129,21 @@ impl Scene {
         output.unwrap().success().unwrap();
     }
 
+    /// Merges into the status of an object in flux-system.
+    pub(super) async fn set_status(&self, plural: &str, name: &str, status: &serde_json::Value) {
+        let status = json!({ "status": status }).to_string();
+        let words = [
+            "-n",
+            "flux-system",
+            "patch",
+            plural,
+            name,
+            "--subresource=status",
+        ];
+        let words = [&words[..], &["--type=merge", "-p", &status]].concat();
+        self.env.kubectl(&words).await.unwrap().success().unwrap();
+    }
+
     /// The operator with the flags of an installation, outside the cluster: without a node it cannot
     /// run inside.
     pub(super) async fn operator(&self) -> Arc<Process> {
