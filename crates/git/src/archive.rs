@@ -16,6 +16,10 @@ use crate::tree::{Kind, Snapshot};
 /// the other files of its repository should not wait until somebody excludes it.
 const MAX_FILE: u64 = 100 << 20;
 
+/// Most content in all. Zeros cost a repository nothing and one file can stand in it a million times;
+/// reading and packing that would keep a processor busy for hours and fill the disk.
+const MAX_TOTAL: u64 = 4 << 30;
+
 /// A written tarball.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
@@ -29,6 +33,16 @@ pub struct Archive {
 /// directories only, the root included, no owner, no time, modes 0750 for directories, 0700 for
 /// what is executable, 0600 for the rest.
 pub(crate) fn write(
+    snapshot: &Snapshot<'_>,
+    filter: &Filter,
+    algorithm: DigestAlgorithm,
+    dest: &Path,
+) -> Result<Archive, GitError> {
+    write_within(MAX_TOTAL, snapshot, filter, algorithm, dest)
+}
+
+fn write_within(
+    limit: u64,
     snapshot: &Snapshot<'_>,
     filter: &Filter,
     algorithm: DigestAlgorithm,
@@ -69,11 +83,20 @@ pub(crate) fn write(
         };
         tar.append_data(&mut header(Kind::Dir, 0), ".", io::empty())
             .map_err(failed)?;
+        let mut total = 0;
         snapshot.walk(None, &mut |entry| {
             if !selection.takes(entry.path, entry.kind == Kind::Dir) {
                 return Ok(());
             }
             let mut append = |content: &[u8]| {
+                total += content.len() as u64;
+                if total > limit {
+                    return Err(GitError::TooLarge {
+                        what: "the content of the commit".to_owned(),
+                        size: total,
+                        limit,
+                    });
+                }
                 let mut header = header(entry.kind, content.len() as u64);
                 tar.append_data(&mut header, entry.path, content)
                     .map_err(failed)
@@ -120,5 +143,42 @@ impl Write for Hashing<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::Mirror;
+    use crate::remote::tests::ssh_remote;
+
+    #[test]
+    fn a_file_that_stands_in_a_commit_again_and_again_counts_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().join("mirror"));
+        let repository = mirror.open_or_create().unwrap();
+        let blob = repository.blob(&[0; 1000]).unwrap();
+        let mut tree = repository.treebuilder(None).unwrap();
+        for name in ["a", "b", "c"] {
+            tree.insert(name, blob, 0o100_644).unwrap();
+        }
+        let tree = repository.find_tree(tree.write().unwrap()).unwrap();
+        let author = git2::Signature::now("a", "a@example.com").unwrap();
+        let commit = repository.commit(None, &author, &author, "m", &tree, &[]);
+        let remote = ssh_remote("ssh://git@h/r");
+        let snapshot = Snapshot::open(&mirror, &remote, &commit.unwrap().to_string()).unwrap();
+        let dest = folder.path().join("a.tar.gz");
+        let write = |limit| {
+            let (filter, algorithm) = (Filter::default(), DigestAlgorithm::default());
+            write_within(limit, &snapshot, &filter, algorithm, &dest)
+        };
+        let error = write(2999).unwrap_err().to_string();
+        assert!(
+            error.contains("the content of the commit is too large: 3000 bytes"),
+            "{error}"
+        );
+        assert!(!dest.exists(), "nothing of it stays");
+        write(3000).unwrap();
+        assert!(dest.exists());
     }
 }

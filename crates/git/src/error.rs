@@ -398,7 +398,7 @@ pub enum GitError {
         "{what} is too large: {size} bytes, the limit is {limit}; exclude it in .sourceignore or spec.ignore"
     )]
     TooLarge {
-        /// "file 'x'", "the content of 'x'".
+        /// "file 'x'", "the content of 'x'"; where it grows while it is read, the size is that so far.
         what: String,
         /// Bytes.
         size: u64,
