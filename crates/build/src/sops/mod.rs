@@ -15,6 +15,7 @@
 mod age;
 mod bech32;
 mod cipher;
+mod edited;
 mod lines;
 mod mac;
 mod metadata;
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 use age::Identity;
 use metadata::Metadata;
+use structured::Opened;
 
 pub(crate) use structured::is_switched_off;
 
@@ -161,7 +163,7 @@ pub(crate) fn may_be_encrypted(content: &[u8]) -> bool {
 pub(crate) fn manifests(content: &[u8], keys: &Keys) -> Result<Option<Vec<u8>>, SopsError> {
     let text = text_of(content)?;
     let is_json = text.trim_start().starts_with('{');
-    let Some(documents) = structured::decrypt(text, is_json, keys)? else {
+    let Some(Opened { documents, .. }) = structured::decrypt(text, is_json, keys)? else {
         return Ok(None);
     };
     let mut result = String::new();
@@ -220,9 +222,12 @@ pub(crate) fn file(content: &[u8], name: &str, keys: &Keys) -> Result<Option<Vec
     {
         return Ok(Some(whole));
     }
-    let Some(documents) = structured::decrypt(text, is_json, keys)? else {
+    let Some(Opened { documents, edits }) = structured::decrypt(text, is_json, keys)? else {
         return Ok(None);
     };
+    if !is_json && let Some(text) = edits.and_then(|edits| edited::yaml(text, &edits)) {
+        return Ok(Some(text.into_bytes()));
+    }
     let mut result = String::new();
     for (index, document) in documents.iter().enumerate() {
         if index > 0 {

@@ -1,9 +1,12 @@
 //! YAML and JSON files: values are encrypted one by one, where they stand.
 
+use std::collections::BTreeSet;
+
 use flux_lang::yaml::{self, Leaf, Step};
 use serde_json::Value;
 
 use super::cipher::DataKey;
+use super::edited::{Content, Edit};
 use super::mac::Mac;
 use super::metadata::Metadata;
 use super::{Keys, SopsError};
@@ -11,18 +14,24 @@ use super::{Keys, SopsError};
 /// An object with this annotation is left encrypted.
 const SWITCH: &str = "/metadata/annotations/kustomize.toolkit.fluxcd.io~1decrypt";
 
+/// How an encrypted comment begins.
+const COMMENT: &str = "#ENC[AES256_GCM,";
+
 /// A document, and where it began.
 pub(super) struct Document {
     pub(super) value: Value,
     pub(super) line: usize,
 }
 
-/// The documents of a text, decrypted; nothing when none was encrypted.
-pub(super) fn decrypt(
-    text: &str,
-    json: bool,
-    keys: &Keys,
-) -> Result<Option<Vec<Document>>, SopsError> {
+/// A decrypted text.
+pub(super) struct Opened {
+    pub(super) documents: Vec<Document>,
+    /// What stands in it instead of what is encrypted, in its order; `None` where more changed.
+    pub(super) edits: Option<Vec<Edit>>,
+}
+
+/// A text, decrypted; nothing when nothing in it was encrypted.
+pub(super) fn decrypt(text: &str, json: bool, keys: &Keys) -> Result<Option<Opened>, SopsError> {
     // JSON may be indented by tabs; within its strings there are none.
     let spaced = if json {
         Some(text.replace('\t', " "))
@@ -55,10 +64,61 @@ pub(super) fn decrypt(
         .collect();
     // SOPS encrypts a file as a whole, with the same notes in each of its documents; files that
     // were put together have several.
+    let mut edits = Some(Vec::new());
     for group in work.chunk_by_mut(|(left, _), (right, _)| mac(&left.value) == mac(&right.value)) {
-        open(group, json, keys)?;
+        let Some(key) = open(group, json, keys, &mut edits)? else {
+            continue;
+        };
+        if let Some(edits) = &mut edits {
+            edits.extend(comments(text, group, &key));
+        }
     }
-    Ok(Some(documents))
+    if let Some(edits) = &mut edits {
+        edits.sort_by_key(|edit| edit.range.start);
+    }
+    Ok(Some(Opened { documents, edits }))
+}
+
+/// The comments of a text that are encrypted with this key, for one of the mappings of the group.
+fn comments(text: &str, group: &[(&mut Document, &[Leaf])], key: &DataKey) -> Vec<Edit> {
+    const END: &str = ",type:comment]";
+    if !text.contains(END) {
+        return Vec::new();
+    }
+    let mut contexts = BTreeSet::from([":".to_owned()]);
+    for leaf in group.iter().flat_map(|(_, leaves)| *leaves) {
+        let path = keys_of(leaf);
+        contexts.extend((1..=path.len()).filter_map(|end| Some(path.get(..end)?.join(":") + ":")));
+    }
+    let mut found = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let begin = line.find(COMMENT);
+        let end = line.find(END).map(|at| at + END.len());
+        if let (Some(begin), Some(end)) = (begin, end)
+            && let Some(cipher) = line.get(begin + 1..end)
+            && let Some(plain) = contexts.iter().find_map(|c| key.open(cipher, c).ok())
+        {
+            let comment = format!("#{}", String::from_utf8_lossy(&plain.content));
+            found.push(Edit {
+                range: start + begin..start + end,
+                content: Content::Comment(comment),
+            });
+        }
+        start += line.len();
+    }
+    found
+}
+
+/// The keys on the way to a leaf.
+fn keys_of(leaf: &Leaf) -> Vec<&str> {
+    leaf.path
+        .iter()
+        .filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+        .collect()
 }
 
 fn is_encrypted(value: &Value) -> bool {
@@ -74,18 +134,24 @@ fn mac(value: &Value) -> Option<&str> {
     value.get("sops")?.get("mac")?.as_str()
 }
 
-fn open(group: &mut [(&mut Document, &[Leaf])], json: bool, keys: &Keys) -> Result<(), SopsError> {
+/// Decrypts documents that were encrypted together; their key, if they were.
+fn open(
+    group: &mut [(&mut Document, &[Leaf])],
+    json: bool,
+    keys: &Keys,
+    edits: &mut Option<Vec<Edit>>,
+) -> Result<Option<DataKey>, SopsError> {
     let Some((first, _)) = group.first() else {
-        return Ok(());
+        return Ok(None);
     };
     if group
         .iter()
         .any(|(document, _)| !is_encrypted(&document.value))
     {
-        return Ok(());
+        return Ok(None);
     }
     let Some(metadata) = Metadata::of(&first.value)? else {
-        return Ok(());
+        return Ok(None);
     };
     let key = metadata.data_key(keys)?;
     let mut sum = Mac::new(&metadata);
@@ -93,9 +159,10 @@ fn open(group: &mut [(&mut Document, &[Leaf])], json: bool, keys: &Keys) -> Resu
         if let Some(map) = document.value.as_object_mut() {
             map.remove("sops");
         }
-        values(document, leaves, json, &metadata, &key, &mut sum)?;
+        values(document, leaves, json, &metadata, &key, &mut sum, edits)?;
     }
-    sum.verify(&metadata, &key)
+    sum.verify(&metadata, &key)?;
+    Ok(Some(key))
 }
 
 fn values(
@@ -105,17 +172,11 @@ fn values(
     metadata: &Metadata,
     key: &DataKey,
     sum: &mut Mac,
+    edits: &mut Option<Vec<Edit>>,
 ) -> Result<(), SopsError> {
     let mut comments: Vec<&[Step]> = Vec::new();
     for leaf in leaves {
-        let path: Vec<&str> = leaf
-            .path
-            .iter()
-            .filter_map(|step| match step {
-                Step::Key(key) => Some(key.as_str()),
-                Step::Index(_) => None,
-            })
-            .collect();
+        let path = keys_of(leaf);
         if path.first() == Some(&"sops") {
             continue;
         }
@@ -150,11 +211,18 @@ fn values(
             continue;
         }
         sum.add(&plain.content, true);
-        set(
-            &mut document.value,
-            &leaf.path,
-            plain.value().map_err(wrong)?,
-        );
+        let value = plain.value().map_err(wrong)?;
+        if let Some(edits) = edits {
+            edits.push(Edit {
+                range: leaf.range.clone(),
+                content: Content::Value(value.clone()),
+            });
+        }
+        set(&mut document.value, &leaf.path, value);
+    }
+    if !comments.is_empty() {
+        // Items that are none: the text has lines for them.
+        *edits = None;
     }
     // From behind, so that places before stay what they are.
     for path in comments.into_iter().rev() {

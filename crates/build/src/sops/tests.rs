@@ -114,6 +114,20 @@ fn other_files() {
     assert_eq!(file(b"a: 1\n", "a.yaml", &keys), Ok(None));
 }
 
+/// In its order, with its comments, indented as it was.
+#[test]
+fn yaml_is_written_as_sops_does() {
+    let decrypted = file(SECRET.as_bytes(), "secret.yaml", &keys()).unwrap();
+    assert_eq!(
+        String::from_utf8(decrypted.unwrap()).unwrap(),
+        "# The password of the shop's database.\napiVersion: v1\nkind: Secret\nmetadata:\n    # its name\n    \
+         name: db\n    namespace: shop\n    labels:\n        # who reads it\n        team: shop\n\
+         type: Opaque\nstringData:\n    # changed every spring\n    \
+         password: \"päss:\\nword \\\"quoted\\\" 'and' \\\\ more\\t.\"\n    empty: \"\"\n    # first\n    # second\n    \
+         certificate: |\n        -----BEGIN-----\n        abc\n\n        -----END-----\ndata:\n    token: c2VjcmV0\n"
+    );
+}
+
 #[test]
 fn changes_are_noticed() {
     let error = |text: &str| manifests(text.as_bytes(), &keys()).unwrap_err();
