@@ -14,6 +14,9 @@ pub const DISTRIBUTION: &str = "flux-sync";
 pub const PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
 /// Value of [`PART_OF_LABEL`].
 pub const PART_OF: &str = "flux";
+/// Label by which upstream's manifests say of which controller something is. Ours have it too,
+/// except on definitions.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 
 /// Annotation: any new value asks for a reconcile at once.
 pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";

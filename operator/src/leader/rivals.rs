@@ -20,9 +20,6 @@ use crate::args::Args;
 use crate::client::asked;
 use crate::controllers::ControllerName;
 
-/// Label of Flux's Deployments with the name of the controller.
-const COMPONENT: &str = "app.kubernetes.io/component";
-
 /// How long Flux's controllers get to finish what they do.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -58,12 +55,7 @@ pub async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
 
 /// The Deployments of Flux's controllers that would work on our objects.
 async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deployment>> {
-    let components: Vec<_> = args.controllers.iter().map(|c| c.as_str()).collect();
-    let selector = format!(
-        "{COMPONENT} in ({}),app.kubernetes.io/part-of=flux,app.kubernetes.io/name!=flux-sync",
-        components.join(",")
-    );
-    let params = ListParams::default().labels(&selector);
+    let params = ListParams::default().labels(takeover::SELECTOR);
     let everywhere: Api<Deployment> = Api::all(client.clone());
     let found = match everywhere.list(&params).await {
         // Confined to one namespace, that one is all that can be seen.
@@ -84,30 +76,14 @@ async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deploym
     let found = found
         .map_err(asked)
         .context("cannot list Deployments to see whether Flux's controllers run")?;
-    let overlaps = |deployment: &Deployment| {
-        replicas(deployment) > 0
-            && overlap(args.watch_label_selector.as_str(), &selector_of(deployment))
+    let selector = args.watch_label_selector.as_str();
+    let is_rival = |deployment: &Deployment| {
+        let component = takeover::component(deployment);
+        args.controllers.iter().any(|c| c.as_str() == component)
+            && replicas(deployment) > 0
+            && takeover::overlap(selector, &takeover::watch_label_selector(deployment))
     };
-    Ok(found.items.into_iter().filter(overlaps).collect())
-}
-
-/// Whether two processes with these selectors may meet at an object: two different shards do not,
-/// everything meets with everything else.
-fn overlap(ours: &str, theirs: &str) -> bool {
-    ours.is_empty() || theirs.is_empty() || ours == theirs
-}
-
-/// The `--watch-label-selector` of a Deployment.
-fn selector_of(deployment: &Deployment) -> String {
-    let mut args = flags::arguments(deployment);
-    while let Some(arg) = args.next() {
-        match arg.strip_prefix("--watch-label-selector") {
-            Some("") => return args.next().unwrap_or_default().to_owned(),
-            Some(value) => return value.trim_start_matches('=').to_owned(),
-            None => {}
-        }
-    }
-    String::new()
+    Ok(found.items.into_iter().filter(is_rival).collect())
 }
 
 /// Flags by which Flux's controllers restrict the owners of objects, and that we do not have: what
@@ -331,25 +307,6 @@ mod tests {
             },
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn only_those_who_may_meet_are_rivals() {
-        let all = deployment(&["--log-level=info"]);
-        let shard = deployment(&["--watch-label-selector=sharding.fluxcd.io/key=one"]);
-        assert_eq!(replicas(&all), 1);
-        let apart = deployment(&["--watch-label-selector", "sharding.fluxcd.io/key=one"]);
-        assert_eq!(selector_of(&apart), selector_of(&shard));
-        let one = "sharding.fluxcd.io/key=one";
-        for (ours, theirs, expected) in [
-            ("", &all, true),
-            ("", &shard, true),
-            (one, &shard, true),
-            ("sharding.fluxcd.io/key=two", &shard, false),
-            ("sharding.fluxcd.io/key=two", &all, true),
-        ] {
-            assert_eq!(overlap(ours, &selector_of(theirs)), expected, "{ours}");
-        }
     }
 
     #[test]

@@ -39,9 +39,6 @@ const NAMESPACE: &str = "flux-system";
 /// Domain that the files assume.
 const CLUSTER_DOMAIN: &str = "cluster.local";
 
-/// Label that says of which part an object is; what has none is for all.
-const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
-
 /// The Deployment of the operator.
 pub(crate) const OPERATOR: &str = "sync-operator";
 /// The Deployment of the webhook.
@@ -143,7 +140,8 @@ fn is_wanted(object: &Value, settings: &Settings) -> bool {
         return false;
     }
     let labels = object.pointer("/metadata/labels");
-    match labels.and_then(|labels| labels[COMPONENT_LABEL].as_str()) {
+    // What has none is for all.
+    match labels.and_then(|labels| labels[flux_api::names::COMPONENT_LABEL].as_str()) {
         Some(OPERATOR) => settings.operator,
         Some(WEBHOOK) => settings.webhook,
         _ => true,

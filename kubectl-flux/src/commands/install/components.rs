@@ -93,9 +93,9 @@ impl Choice {
     }
 }
 
-/// Whether a Deployment of upstream's Flux does what our operator does.
-pub(crate) fn is_replaced(deployment: &str) -> bool {
-    HERE.contains(&deployment)
+/// Whether our operator does what this controller of upstream's Flux does.
+pub(crate) fn is_replaced(controller: &str) -> bool {
+    HERE.contains(&controller)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use flux_api::{ObjectId, flags, names};
+use flux_api::{ObjectId, flags, names, takeover};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -18,10 +18,6 @@ use crate::cluster::{Cluster, ClusterError, Scope, Selection, View};
 use crate::error::Error;
 use crate::kind::Kind;
 
-/// Label by which upstream's manifests say of which controller something is. Ours have it too,
-/// except on definitions.
-const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
-
 /// A controller of a GitOps installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Controller {
@@ -29,6 +25,10 @@ pub(crate) struct Controller {
     pub(crate) namespace: String,
     /// Its Deployment.
     pub(crate) name: String,
+    /// What it runs: the name of a controller, which shards have in common.
+    pub(crate) component: String,
+    /// Labels of the objects that it works on; empty for all.
+    pub(crate) selector: String,
     /// Whether it is of ours, rather than of upstream.
     pub(crate) is_ours: bool,
     /// Pods that it shall have.
@@ -37,6 +37,13 @@ pub(crate) struct Controller {
     pub(crate) version: String,
     /// Flags that must not get lost when another takes its place, with their values.
     pub(crate) flags: BTreeMap<String, String>,
+}
+
+impl Controller {
+    /// Whether it is of upstream, and does what our operator does.
+    pub(crate) fn is_replaced(&self) -> bool {
+        !self.is_ours && components::is_replaced(&self.component)
+    }
 }
 
 /// A Kustomization that installs controllers from Git.
@@ -97,8 +104,13 @@ pub(crate) async fn look(cluster: &Cluster, namespace: &str) -> Result<Found, Er
     } else {
         Vec::new()
     };
+    let controllers: Vec<Controller> = deployments.iter().map(controller).collect();
+    let roots = kustomizations.iter();
     Ok(Found {
-        controllers: deployments.iter().map(controller).collect(),
+        roots: roots
+            .filter_map(|root| as_root(root, &controllers))
+            .collect(),
+        controllers,
         foreign: Kind::ALL
             .into_iter()
             .filter_map(of)
@@ -106,7 +118,6 @@ pub(crate) async fn look(cluster: &Cluster, namespace: &str) -> Result<Found, Er
             .map(ResourceExt::name_any)
             .collect(),
         is_namespace_foreign: is_namespace_foreign(cluster, namespace).await?,
-        roots: kustomizations.iter().filter_map(root).collect(),
         knows_kustomizations: serves_v1,
     })
 }
@@ -147,6 +158,8 @@ fn controller(deployment: &Deployment) -> Controller {
     Controller {
         namespace: deployment.namespace().unwrap_or_default(),
         name: deployment.name_any(),
+        component: takeover::component(deployment),
+        selector: takeover::watch_label_selector(deployment),
         is_ours: label(names::NAME_LABEL) == names::DISTRIBUTION,
         replicas: deployment.spec.replicas.unwrap_or(1),
         version: label("app.kubernetes.io/version"),
@@ -158,28 +171,36 @@ fn controller(deployment: &Deployment) -> Controller {
 pub(crate) fn is_ours(definition: &CustomResourceDefinition) -> bool {
     let labels = definition.labels();
     labels.get(names::NAME_LABEL).map(String::as_str) == Some(names::DISTRIBUTION)
-        && !labels.contains_key(COMPONENT_LABEL)
+        && !labels.contains_key(names::COMPONENT_LABEL)
 }
 
 /// Whether the inventory of a Kustomization holds our operator.
 pub(crate) fn installs_ours(kustomization: &DynamicObject) -> bool {
-    installs(kustomization, |name| name == OPERATOR)
+    installs(kustomization, |id| id.name == OPERATOR)
 }
 
 /// Whether the inventory of a Kustomization holds such a Deployment.
-fn installs(kustomization: &DynamicObject, wanted: impl Fn(&str) -> bool) -> bool {
+fn installs(kustomization: &DynamicObject, wanted: impl Fn(&ObjectId) -> bool) -> bool {
     let entries = kustomization.at("/status/inventory/entries");
     let entries = entries.and_then(serde_json::Value::as_array);
     entries.into_iter().flatten().any(|entry| {
         let id: Option<ObjectId> = entry["id"].as_str().and_then(|id| id.parse().ok());
-        id.is_some_and(|id| id.group == "apps" && id.kind == "Deployment" && wanted(&id.name))
+        id.is_some_and(|id| id.group == "apps" && id.kind == "Deployment" && wanted(&id))
     })
 }
 
-/// A Kustomization whose inventory holds the Deployment of a controller.
-fn root(kustomization: &DynamicObject) -> Option<Root> {
+/// A Kustomization whose inventory holds the Deployment of a controller: of one that is there, or was
+/// before somebody deleted it.
+fn as_root(kustomization: &DynamicObject, controllers: &[Controller]) -> Option<Root> {
     let is_ours = installs_ours(kustomization);
-    let holds_flux = installs(kustomization, components::is_replaced);
+    let holds_flux = installs(kustomization, |id| {
+        let is_it = |c: &&Controller| c.namespace == id.namespace && c.name == id.name;
+        let is_there = controllers
+            .iter()
+            .filter(is_it)
+            .any(Controller::is_replaced);
+        is_there || components::is_replaced(&id.name)
+    });
     (is_ours || holds_flux).then(|| Root {
         namespace: kustomization.namespace().unwrap_or_default(),
         name: kustomization.name_any(),
@@ -210,8 +231,14 @@ pub(crate) fn judge(found: &Found, settings: &Settings) -> Vec<String> {
     if !settings.operator {
         return lines;
     }
-    if settings.shard.is_some() {
-        // Whose objects are whose is settled by their labels; only the names here must differ.
+    if let Some(selector) = &settings.shard {
+        // Whose objects are whose is settled by their labels, and the names here must differ.
+        lines.extend(found.rivals(selector).map(|controller| {
+            format!(
+                "Deployment {}/{} of Flux {} is running and works on objects of this shard, too",
+                controller.namespace, controller.name, controller.version
+            )
+        }));
         let is_here = |c: &&Controller| !c.is_ours && c.namespace == settings.namespace;
         let here = found.controllers.iter().filter(is_here);
         lines.extend(here.map(|controller| {
@@ -246,9 +273,14 @@ pub(crate) fn judge(found: &Found, settings: &Settings) -> Vec<String> {
 impl Found {
     /// Upstream's controllers that run and do what our operator does.
     pub(crate) fn conflicting(&self) -> impl Iterator<Item = &Controller> {
-        let is_conflict =
-            |c: &&Controller| !c.is_ours && c.replicas > 0 && components::is_replaced(&c.name);
-        self.controllers.iter().filter(is_conflict)
+        self.rivals("")
+    }
+
+    /// Those of them that may meet at an object with an operator of this `--watch-label-selector`.
+    fn rivals(&self, selector: &str) -> impl Iterator<Item = &Controller> {
+        let meets = move |c: &&Controller| takeover::overlap(selector, &c.selector);
+        let running = self.controllers.iter().filter(|c| c.replicas > 0);
+        running.filter(|c| c.is_replaced()).filter(meets)
     }
 
     /// Kustomizations that would install upstream's controllers again.
@@ -288,7 +320,7 @@ impl Found {
         if let Some(ours) = self.controllers.iter().find(ours) {
             return ours.flags.clone();
         }
-        let flux = |c: &&Controller| !c.is_ours && components::is_replaced(&c.name);
+        let flux = |c: &&Controller| c.is_replaced();
         let mut kept: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in self.controllers.iter().filter(flux).flat_map(|c| &c.flags) {
             match kept.get_mut(name) {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use flux_api::names;
+use flux_api::{names, takeover};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject};
@@ -198,7 +198,7 @@ fn is_awake(deployment: &DynamicObject) -> bool {
     let label = |key: &str| deployment.labels().get(key).map(String::as_str);
     let replicas = deployment.at("/spec/replicas").and_then(Value::as_i64);
     label(names::PART_OF_LABEL) == Some(names::PART_OF)
-        && components::is_replaced(&deployment.name_any())
+        && components::is_replaced(&takeover::component(deployment))
         && label(names::NAME_LABEL) != Some(names::DISTRIBUTION)
         && replicas != Some(0)
 }
@@ -254,7 +254,7 @@ fn former(object: &DynamicObject, source: Option<&DynamicObject>) -> Result<Valu
         let selector = source.and_then(|source| source.at("/spec/selector/matchLabels"));
         let mut labels = object.labels().clone();
         labels.remove(names::NAME_LABEL);
-        labels.insert(COMPONENT_LABEL.to_owned(), object.name_any());
+        labels.insert(names::COMPONENT_LABEL.to_owned(), object.name_any());
         return Ok(json!([
             {"op": "replace", "path": "/metadata/labels", "value": labels},
             {"op": "replace", "path": "/spec/selector", "value": selector},
@@ -282,9 +282,6 @@ fn former(object: &DynamicObject, source: Option<&DynamicObject>) -> Result<Valu
     }
     Ok(Value::Array(operations))
 }
-
-/// Label by which Flux's manifests say of which controller something is.
-const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 
 #[cfg(test)]
 mod tests {

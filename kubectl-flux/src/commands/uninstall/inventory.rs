@@ -17,7 +17,7 @@ use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject};
 
 use crate::cluster::{Cluster, ClusterError, Scope, Selection};
-use crate::commands::install::{components, preflight};
+use crate::commands::install::preflight;
 use crate::error::Error;
 use crate::kind::Kind;
 
@@ -321,7 +321,7 @@ fn others(found: &preflight::Found, namespace: &str) -> Option<String> {
         if c.is_ours {
             c.namespace != namespace
         } else {
-            c.replicas > 0 && components::is_replaced(&c.name)
+            c.replicas > 0 && c.is_replaced()
         }
     };
     let other = found.controllers.iter().find(is_other)?;
@@ -413,6 +413,8 @@ mod tests {
             controllers: vec![preflight::Controller {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
+                component: name.to_owned(),
+                selector: String::new(),
                 is_ours,
                 replicas,
                 version: String::new(),

@@ -14,7 +14,8 @@ pub(super) fn flux() -> String {
     ] {
         manifests.push_str(&format!(
             "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}, namespace: flux-system, \
-             labels: {{app.kubernetes.io/part-of: flux, app.kubernetes.io/version: v2.9.0}}}}, \
+             labels: {{app.kubernetes.io/part-of: flux, app.kubernetes.io/component: {name}, \
+             app.kubernetes.io/version: v2.9.0}}}}, \
              spec: {{replicas: 1, selector: {{matchLabels: {{app: {name}}}}}, template: {{metadata: \
              {{labels: {{app: {name}, app.kubernetes.io/part-of: flux}}}}, spec: {{containers: \
              [{{name: manager, image: x}}]}}}}}}}}\n"

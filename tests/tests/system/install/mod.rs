@@ -12,6 +12,7 @@ mod give_back;
 mod layouts;
 mod pods;
 mod scene;
+mod shards;
 mod signed;
 mod split;
 mod takeover;

@@ -25,6 +25,8 @@ fn deployed(namespace: &str, name: &str, is_ours: bool, replicas: i32) -> Contro
     Controller {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
+        component: name.to_owned(),
+        selector: String::new(),
         is_ours,
         replicas,
         version: "v2.9.0".to_owned(),
@@ -101,6 +103,18 @@ fn flux_stands_in_the_way_of_the_operator_only() {
         namespace: "gitops".to_owned(),
         ..settings(true)
     };
+    assert_eq!(
+        judge(&found, &shard),
+        [
+            "Deployment flux-system/source-controller of Flux v2.9.0 is running and works on objects of \
+             this shard, too"
+        ],
+        "it has no selector"
+    );
+    let mut found = found;
+    for controller in &mut found.controllers {
+        controller.selector = "!sharding.fluxcd.io/key".to_owned();
+    }
     assert!(judge(&found, &shard).is_empty());
     let same = Settings {
         namespace: "flux-system".to_owned(),
@@ -141,11 +155,20 @@ fn kustomization(ids: &[&str]) -> DynamicObject {
 
 #[test]
 fn a_root_is_known_by_what_it_installs() {
-    let of = |ids: &[&str]| root(&kustomization(ids)).map(|root| (root.is_ours, root.holds_flux));
+    let shard = Controller {
+        component: "kustomize-controller".to_owned(),
+        ..deployed("flux-system", "kustomize-controller-shard1", false, 1)
+    };
+    let of = |ids: &[&str]| {
+        as_root(&kustomization(ids), std::slice::from_ref(&shard))
+            .map(|root| (root.is_ours, root.holds_flux))
+    };
     let upstream = "flux-system_source-controller_apps_Deployment";
     assert_eq!(of(&[upstream]), Some((false, true)));
     let ours = "flux-system_sync-operator_apps_Deployment";
     assert_eq!(of(&["_foo__Namespace", ours]), Some((true, false)));
+    let shards = "flux-system_kustomize-controller-shard1_apps_Deployment";
+    assert_eq!(of(&[shards]), Some((false, true)));
     // A run that failed halfway keeps the entries of before.
     assert_eq!(of(&[upstream, ours]), Some((true, true)));
     assert_eq!(of(&["foo_source-controller__Service"]), None);
