@@ -32,29 +32,44 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// When Flux's controllers run and are not to be taken over, with the ways to go on; when they do
 /// not end; when the API server cannot be asked.
 pub async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
-    let deployments = deployments(client, args).await?;
+    let found = deployments(client, args).await?;
+    if found.is_none() {
+        tracing::warn!("no right to list Deployments: cannot see whether Flux's controllers run");
+    }
+    let (awake, ending) = sorted(found.unwrap_or_default());
     if args.take_over {
-        let lost = lost(&deployments, args);
+        let lost = lost(&awake, args);
         anyhow::ensure!(lost.is_empty(), unguarded(&lost));
-        for deployment in &deployments {
+        for deployment in &awake {
             sleep(client, deployment).await?;
         }
-        wait_until_gone(client, args, &deployments).await?;
-        return Ok(());
+        let all: Vec<_> = awake.into_iter().chain(ending).collect();
+        return wait_until_gone(client, args, &all).await;
     }
     let leases = foreign_leases(client, args).await?;
-    if deployments.is_empty() && leases.is_empty() {
-        return Ok(());
-    }
     // A controller that was just stopped without giving its Lease back looks alive for a while.
-    if deployments.is_empty() && wait_for_expiry(client, args, &leases).await? {
-        return Ok(());
+    let is_free =
+        awake.is_empty() && (leases.is_empty() || wait_for_expiry(client, args, &leases).await?);
+    anyhow::ensure!(is_free, refusal(&awake, &leases, args));
+    match ending.is_empty() {
+        true => Ok(()),
+        false => wait_until_gone(client, args, &ending).await,
     }
-    anyhow::bail!(refusal(&deployments, &leases, args));
 }
 
-/// The Deployments of Flux's controllers that would work on our objects.
-async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deployment>> {
+/// Those that run, and those that do not any more but have pods: somebody, an attempt of ours before
+/// this one maybe, has put them to sleep a moment ago.
+fn sorted(found: Vec<Deployment>) -> (Vec<Deployment>, Vec<Deployment>) {
+    let (awake, mut asleep): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|deployment| replicas(deployment) > 0);
+    asleep.retain(|deployment| pods(deployment) > 0);
+    (awake, asleep)
+}
+
+/// The Deployments of Flux's controllers that would work on our objects if they run; none without the
+/// right to look.
+async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Option<Vec<Deployment>>> {
     let params = ListParams::default().labels(takeover::SELECTOR);
     let everywhere: Api<Deployment> = Api::all(client.clone());
     let found = match everywhere.list(&params).await {
@@ -62,12 +77,7 @@ async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deploym
         Err(kube::Error::Api(status)) if status.code == 403 => {
             let api: Api<Deployment> = Api::namespaced(client.clone(), &args.runtime_namespace);
             match api.list(&params).await {
-                Err(kube::Error::Api(status)) if status.code == 403 => {
-                    tracing::warn!(
-                        "no right to list Deployments: cannot see whether Flux's controllers run"
-                    );
-                    return Ok(Vec::new());
-                }
+                Err(kube::Error::Api(status)) if status.code == 403 => return Ok(None),
                 list => list,
             }
         }
@@ -80,10 +90,9 @@ async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Vec<Deploym
     let is_rival = |deployment: &Deployment| {
         let component = takeover::component(deployment);
         args.controllers.iter().any(|c| c.as_str() == component)
-            && replicas(deployment) > 0
             && takeover::overlap(selector, &takeover::watch_label_selector(deployment))
     };
-    Ok(found.items.into_iter().filter(is_rival).collect())
+    Ok(Some(found.items.into_iter().filter(is_rival).collect()))
 }
 
 /// Flags by which Flux's controllers restrict the owners of objects, and that we do not have: what
@@ -115,6 +124,13 @@ fn unguarded(lost: &BTreeSet<String>) -> String {
 
 fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.replicas.unwrap_or(1)
+}
+
+/// Pods that there are, those that finish what they do among them where the API server counts them.
+fn pods(deployment: &Deployment) -> i32 {
+    let status = deployment.status.as_ref();
+    let of = |count: Option<i32>| count.unwrap_or_default();
+    status.map_or(0, |s| of(s.replicas) + of(s.terminating_replicas))
 }
 
 /// Live Leases of our controllers that none of our processes holds.
@@ -221,8 +237,7 @@ async fn wait_until_gone(
             );
             let api: Api<Deployment> = Api::namespaced(client.clone(), &namespace);
             let now = api.get_opt(&name).await.map_err(asked)?;
-            let status = now.and_then(|d| d.status);
-            let pods = status.and_then(|s| s.replicas).unwrap_or_default();
+            let pods = now.as_ref().map(pods).unwrap_or_default();
             if pods > 0 {
                 left.push(format!("Deployment {namespace}/{name} ({pods} pods)"));
             }
@@ -307,6 +322,21 @@ mod tests {
             },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn what_was_put_to_sleep_may_have_pods_still() {
+        let of = |replicas: i32, status: serde_json::Value| {
+            let mut deployment = deployment(&[]);
+            deployment.spec.replicas = Some(replicas);
+            deployment.status = Some(serde_json::from_value(status).unwrap());
+            let (awake, ending) = sorted(vec![deployment]);
+            (awake.len(), ending.len())
+        };
+        assert_eq!(of(1, json!({"replicas": 1})), (1, 0));
+        assert_eq!(of(0, json!({"replicas": 1})), (0, 1));
+        assert_eq!(of(0, json!({"terminatingReplicas": 1})), (0, 1));
+        assert_eq!(of(0, json!({})), (0, 0));
     }
 
     #[test]
