@@ -81,7 +81,7 @@ const RETRY: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When it cannot start: no configuration for an API server, no CRDs, an address in use, a folder that cannot be
-/// written, Flux's controllers at work; and when it loses its Leases.
+/// written, Flux's controllers at work; when it loses its Leases, or Flux's controllers wake up.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     for remark in args.remarks() {
         tracing::warn!("{remark}");
@@ -103,11 +103,28 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tracing::warn!("{error:#}; trying again in {} s", RETRY.as_secs());
         tokio::time::sleep(RETRY).await;
     }
+    let rivals = (client.clone(), args.clone());
+    tokio::select! {
+        result = operate(args, (client, connector), metrics, &phases, &stop) => result,
+        // At once: what they do they do now.
+        error = rivals::watch(&rivals.0, &rivals.1) => Err(error),
+    }
+}
+
+/// Works, or stands by for others of ours, until it is told to stop.
+async fn operate(
+    args: Args,
+    (client, connector): (Client, Connector),
+    metrics: Arc<metrics::Metrics>,
+    phases: &Phases,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let serves_artifacts = args.controllers.contains(&ControllerName::Source);
     let election = match args.enable_leader_election {
         true => Some(Election::new(client.clone(), &args)?),
         false => None,
     };
-    let (context, ends) = prepare(args, (client, connector), metrics, &phases, &stop).await?;
+    let (context, ends) = prepare(args, (client, connector), metrics, phases, stop).await?;
     tokio::spawn(stop_on_signal(stop.clone()));
     tokio::spawn(secrets::run(context.clone()));
     if serves_artifacts {
@@ -117,9 +134,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             stop.clone(),
         ));
     }
-    let work = work(&context, ends, &phases, &stop).shared();
+    let work = work(&context, ends, phases, stop).shared();
     let Some(election) = election else {
-        tokio::join!(work, begin(&context, &phases, &stop));
+        tokio::join!(work, begin(&context, phases, stop));
         context.recorder.flush(FAREWELL).await;
         tracing::info!("stopped");
         return Ok(());
@@ -129,12 +146,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         context.metrics.leading(lease, false);
     }
     let elected = async {
-        let leadership = election.acquire(&stop).await?;
+        let leadership = election.acquire(stop).await?;
         if leadership.is_some() {
             for lease in election.names() {
                 context.metrics.leading(lease, true);
             }
-            begin(&context, &phases, &stop).await;
+            begin(&context, phases, stop).await;
         }
         anyhow::Ok(leadership)
     };

@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks at them.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two looks whether one of them woke up.
+const WATCH: Duration = Duration::from_secs(10);
+
 /// Makes sure that nobody else works on our objects.
 ///
 /// # Errors
@@ -50,11 +53,50 @@ pub async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
     // A controller that was just stopped without giving its Lease back looks alive for a while.
     let is_free =
         awake.is_empty() && (leases.is_empty() || wait_for_expiry(client, args, &leases).await?);
-    anyhow::ensure!(is_free, refusal(&awake, &leases, args));
+    anyhow::ensure!(
+        is_free,
+        refusal(&awake, &leases, args, "nothing was changed")
+    );
     match ending.is_empty() {
         true => Ok(()),
         false => wait_until_gone(client, args, &ending).await,
     }
+}
+
+/// Waits until one of Flux's controllers wakes up that nothing keeps from our objects, and returns why
+/// this process has to end then. The Leases of another namespace are not ours, so they do not.
+pub async fn watch(client: &Client, args: &Args) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(WATCH).await;
+        match deployments(client, args).await {
+            Ok(Some(found)) => {
+                let (mut awake, _) = sorted(found);
+                awake.retain(|deployment| !waits_for_us(deployment, args));
+                if !awake.is_empty() {
+                    let done = "this process ends, so that two never do";
+                    return anyhow::anyhow!(refusal(&awake, &[], args, done));
+                }
+            }
+            // The start has said so.
+            Ok(None) => return std::future::pending().await,
+            Err(error) => tracing::debug!("{error:#}"),
+        }
+    }
+}
+
+/// Whether a controller of Flux's wants one of our Leases, and so stands by while we work.
+fn waits_for_us(deployment: &Deployment, args: &Args) -> bool {
+    let elects = flags::arguments(deployment).any(|arg| {
+        matches!(
+            arg,
+            "--enable-leader-election" | "--enable-leader-election=true"
+        )
+    });
+    let selector = takeover::watch_label_selector(deployment);
+    args.enable_leader_election
+        && elects
+        && deployment.metadata.namespace.as_ref() == Some(&args.runtime_namespace)
+        && selector == args.watch_label_selector.as_str()
 }
 
 /// Those that run, and those that do not any more but have pods: somebody, an attempt of ours before
@@ -280,8 +322,8 @@ fn forbidden(namespace: &str, name: &str, answer: &str) -> String {
     )
 }
 
-/// Why the start is refused, and how to go on.
-fn refusal(deployments: &[Deployment], leases: &[Lease], args: &Args) -> String {
+/// Why this process does not work beside others, what it did about it, and how to go on.
+fn refusal(deployments: &[Deployment], leases: &[Lease], args: &Args, done: &str) -> String {
     let running: Vec<String> = deployments
         .iter()
         .map(|d| {
@@ -300,7 +342,7 @@ fn refusal(deployments: &[Deployment], leases: &[Lease], args: &Args) -> String 
         _ => "another --watch-label-selector works on other objects",
     };
     format!(
-        "other controllers work on the same objects: {}; nothing was changed. Ways to go on:\n  \
+        "other controllers work on the same objects: {}; {done}. Ways to go on:\n  \
          --take-over scales Flux's Deployments to 0, remembers their replicas, and goes on with their objects as they are\n  \
          --controllers=NAME,... runs only what nobody else runs\n  {shard}",
         running.join(", ")
@@ -337,6 +379,24 @@ mod tests {
         assert_eq!(of(0, json!({"replicas": 1})), (0, 1));
         assert_eq!(of(0, json!({"terminatingReplicas": 1})), (0, 1));
         assert_eq!(of(0, json!({})), (0, 0));
+    }
+
+    #[test]
+    fn only_who_wants_the_same_lease_waits_for_it() {
+        const ELECT: &str = "--enable-leader-election";
+        let ours = Args::parse_from(["x", ELECT]);
+        let elsewhere = Args::parse_from(["x", ELECT, "--runtime-namespace=gitops"]);
+        let without = Args::parse_from(["x"]);
+        let shard = "--watch-label-selector=sharding.fluxcd.io/key=one";
+        for (args, flux, expected) in [
+            (&ours, &[ELECT][..], true),
+            (&ours, &[], false),
+            (&ours, &[ELECT, shard], false),
+            (&elsewhere, &[ELECT], false),
+            (&without, &[ELECT], false),
+        ] {
+            assert_eq!(waits_for_us(&deployment(flux), args), expected, "{flux:?}");
+        }
     }
 
     #[test]
@@ -377,7 +437,7 @@ mod tests {
     #[test]
     fn the_refusal_names_the_ways_to_go_on() {
         let args = Args::parse_from(["x"]);
-        let text = refusal(&[deployment(&[])], &[], &args);
+        let text = refusal(&[deployment(&[])], &[], &args, "nothing was changed");
         for part in [
             "Deployment flux-system/kustomize-controller (replicas: 1)",
             "--take-over",

@@ -13,6 +13,7 @@ mod git_servers;
 mod outages;
 mod progress;
 mod pushes;
+mod rivals;
 mod scrape;
 mod secrets;
 mod shards;
