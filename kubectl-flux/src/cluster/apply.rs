@@ -182,27 +182,33 @@ impl Cluster {
         })
     }
 
-    /// Merges a patch into an object of any kind; says whether there is such an object.
+    /// Merges a patch into an object of any kind, if there is one and it is `wanted`; says whether that
+    /// is so.
     ///
     /// # Errors
     /// What the API server refuses.
-    pub(crate) async fn merge_if_there(
+    pub(crate) async fn merge_where(
         &self,
         reference: &Value,
         patch: &Value,
+        wanted: impl Fn(&DynamicObject) -> bool,
     ) -> Result<bool, Error> {
         let mapper = Mapper::new(self.client.clone());
         let attempt = async {
             let api = self.api_of(&mapper, reference).await?;
+            let name = object::name(reference);
+            if !wanted(&api.get(name).await?) {
+                return Ok(false);
+            }
             let params = PatchParams {
                 field_manager: Some(FIELD_MANAGER.to_owned()),
                 ..PatchParams::default()
             };
-            let name = object::name(reference);
-            api.patch(name, &params, &Patch::Merge(patch)).await
+            api.patch(name, &params, &Patch::Merge(patch)).await?;
+            Ok(true)
         };
         match attempt.await {
-            Ok(_) => Ok(true),
+            Ok(done) => Ok(done),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(error) => Err(self.refused(reference, error)),
         }

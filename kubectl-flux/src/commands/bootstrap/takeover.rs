@@ -6,6 +6,7 @@
 
 use flux_api::{ObjectId, names};
 use flux_apply::object::{self, Gvk};
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
@@ -36,8 +37,9 @@ impl Left {
     }
 }
 
-/// Marks what the root has applied besides what is installed now. The controllers that ours replaces
-/// are among it: they are at rest, and can be woken again.
+/// Marks what of Flux the root has applied besides what is installed now. The controllers that ours
+/// replaces are among it: they are at rest, and can be woken again. What else the root applies stays in
+/// Git, and goes when it leaves it.
 ///
 /// # Errors
 /// What the API server refuses: nothing may be left unmarked.
@@ -49,12 +51,19 @@ pub(super) async fn protect(
     for left in leftovers(root, objects) {
         let patch = json!({"metadata": {"annotations": {names::PRUNE: names::DISABLED}}});
         let reference = left.reference();
-        if cluster.merge_if_there(&reference, &patch).await? {
+        if cluster.merge_where(&reference, &patch, is_of_flux).await? {
             let what = crate::cluster::apply::display(&reference);
             output::note(format!("{what} kept from pruning"));
         }
     }
     Ok(())
+}
+
+/// Whether an object is a part of Flux. A definition without the label still holds objects.
+fn is_of_flux(object: &DynamicObject) -> bool {
+    let label = object.labels().get(names::PART_OF_LABEL);
+    label.is_some_and(|part_of| part_of == names::PART_OF)
+        || object.name_any().ends_with(".toolkit.fluxcd.io")
 }
 
 fn leftovers(root: &DynamicObject, objects: &[Value]) -> Vec<Left> {

@@ -20,7 +20,9 @@ const APP: &str = "app";
 async fn working(name: &str) -> (Scene, Repository, Value) {
     let scene = Scene::start(name).await;
     let repository = scene.repository(APP);
-    repository.commit(&[("app.yaml", Some(&config_map(APP, "1")))]);
+    // With a content of its own the commit has an id of its own, by which its mirror is found.
+    let content = config_map(APP, &scene.namespace);
+    repository.commit(&[("app.yaml", Some(&content))]);
     scene.source(APP, &repository).await;
     scene.ready::<GitRepository>(APP).await;
     let object = scene.object().await;

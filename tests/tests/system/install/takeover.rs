@@ -38,6 +38,7 @@ spec:
 
 const INVENTORY: &str = r#"{"status": {"lastAppliedRevision": "main@sha1:0", "inventory": {"entries": [
     {"id": "_flux-system__Namespace", "v": "v1"},
+    {"id": "flux-system_own__ConfigMap", "v": "v1"},
     {"id": "_helmreleases.helm.toolkit.fluxcd.io_apiextensions.k8s.io_CustomResourceDefinition", "v": "v1"},
     {"id": "flux-system_helm-controller_apps_Deployment", "v": "v1"},
     {"id": "flux-system_source-controller_apps_Deployment", "v": "v1"},
@@ -93,6 +94,8 @@ async fn bootstrapped(scene: &Scene, repository: &str) -> (WorkCopy, String) {
         INVENTORY,
     ];
     scene.env.kubectl(&words).await.unwrap().success().unwrap();
+    let own = "-n flux-system create configmap own";
+    scene.kubectl(own).await.success().unwrap();
 
     let line = format!(
         "bootstrap git --url={url} --private-key-file={} --path=. {REGISTRY}",
@@ -136,6 +139,7 @@ async fn with_its_repository() {
     let line = format!("{line} --take-over");
     let output = with_operator(&scene, scene.flux(&line)).await;
     let text = output.stderr.clone();
+    assert!(!text.contains("/own kept"), "it is the user's: {text}");
     output.success().unwrap();
     assert_lines(
         &text,
