@@ -4,30 +4,31 @@
 //! What taking over changes on each of their Deployments: [`flux_api::takeover`].
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use flux_api::{flags, lease, takeover};
+use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use kube_runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 
 use super::lease_name;
 use crate::args::Args;
 use crate::client::asked;
 use crate::controllers::ControllerName;
+use crate::watch::Reconnect;
 
 /// How long Flux's controllers get to finish what they do.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Between two looks at them.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Between two looks whether one of them woke up.
-const WATCH: Duration = Duration::from_secs(10);
 
 /// Makes sure that nobody else works on our objects.
 ///
@@ -66,21 +67,36 @@ pub async fn settle(client: &Client, args: &Args) -> anyhow::Result<()> {
 /// Waits until one of Flux's controllers wakes up that nothing keeps from our objects, and returns why
 /// this process has to end then. The Leases of another namespace are not ours, so they do not.
 pub async fn watch(client: &Client, args: &Args) -> anyhow::Error {
-    loop {
-        tokio::time::sleep(WATCH).await;
-        match deployments(client, args).await {
-            Ok(Some(found)) => {
-                let (mut awake, _) = sorted(found);
-                awake.retain(|deployment| !waits_for_us(deployment, args));
-                if !awake.is_empty() {
-                    let done = "this process ends, so that two never do";
-                    return anyhow::anyhow!(refusal(&awake, &[], args, done));
+    // Confined to one namespace, that one is all that can be seen.
+    let everywhere: Api<Deployment> = Api::all(client.clone());
+    let own = Api::namespaced(client.clone(), &args.runtime_namespace);
+    for api in [everywhere, own] {
+        let config = watcher::Config::default().labels(takeover::SELECTOR);
+        let changes = watcher(api, config).backoff(Reconnect::default());
+        let mut changes = pin!(changes.applied_objects());
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(found) if replicas(&found) > 0 && is_rival(&found, args) => {
+                    if !waits_for_us(&found, args) {
+                        let done = "this process ends, so that two never do";
+                        return anyhow::anyhow!(refusal(&[found], &[], args, done));
+                    }
                 }
+                Ok(_) => {}
+                Err(error) if is_forbidden(&error) => break,
+                Err(error) => tracing::debug!("cannot watch Deployments: {error}"),
             }
-            // The start has said so.
-            Ok(None) => return std::future::pending().await,
-            Err(error) => tracing::debug!("{error:#}"),
         }
+    }
+    // The start has said so.
+    std::future::pending().await
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        _ => false,
     }
 }
 
@@ -128,13 +144,18 @@ async fn deployments(client: &Client, args: &Args) -> anyhow::Result<Option<Vec<
     let found = found
         .map_err(asked)
         .context("cannot list Deployments to see whether Flux's controllers run")?;
-    let selector = args.watch_label_selector.as_str();
-    let is_rival = |deployment: &Deployment| {
-        let component = takeover::component(deployment);
-        args.controllers.iter().any(|c| c.as_str() == component)
-            && takeover::overlap(selector, &takeover::watch_label_selector(deployment))
-    };
-    Ok(Some(found.items.into_iter().filter(is_rival).collect()))
+    let rivals = found.items.into_iter().filter(|d| is_rival(d, args));
+    Ok(Some(rivals.collect()))
+}
+
+/// Whether a controller of Flux's would work on our objects if it runs.
+fn is_rival(deployment: &Deployment, args: &Args) -> bool {
+    let (component, selector) = (
+        takeover::component(deployment),
+        args.watch_label_selector.as_str(),
+    );
+    args.controllers.iter().any(|c| c.as_str() == component)
+        && takeover::overlap(selector, &takeover::watch_label_selector(deployment))
 }
 
 /// Flags by which Flux's controllers restrict the owners of objects, and that we do not have: what
