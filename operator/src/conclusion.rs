@@ -9,11 +9,14 @@
 //! | stalled | False | – | True | set |
 //! | unchanged | kept | kept | kept | kept |
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flux_api::conditions::{self, Status};
 use flux_api::names;
 use flux_api::{Condition, GoDuration};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// How a reconcile ended.
@@ -146,8 +149,42 @@ pub fn check_duration(field: &str, duration: Option<&GoDuration>) -> Result<(), 
     }
 }
 
-/// The JSON merge patch (RFC 7386) that turns `old` into `new`; `None` when they are equal.
-pub fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
+/// The JSON merge patch (RFC 7386) that turns a status into another; `None` when they are equal. Most of
+/// a long status is the same before and after: its fields are compared as text, and only those that
+/// differ are taken apart.
+///
+/// # Errors
+/// When one of them cannot be written as JSON.
+pub fn status_patch<S: Serialize>(
+    before: Option<&S>,
+    after: &S,
+) -> Result<Option<Value>, serde_json::Error> {
+    let Some(before) = before else {
+        return serde_json::to_value(after).map(Some);
+    };
+    let (before, after) = (
+        serde_json::to_string(before)?,
+        serde_json::to_string(after)?,
+    );
+    let before: Fields<'_> = serde_json::from_str(&before)?;
+    let after: Fields<'_> = serde_json::from_str(&after)?;
+    let differing = |fields: &Fields<'_>, others: &Fields<'_>| {
+        fields
+            .iter()
+            .filter(|(name, value)| others.get(*name).map(|v| v.get()) != Some(value.get()))
+            .map(|(name, value)| Ok(((*name).to_owned(), serde_json::from_str(value.get())?)))
+            .collect::<Result<_, serde_json::Error>>()
+            .map(Value::Object)
+    };
+    Ok(merge_patch(
+        &differing(&before, &after)?,
+        &differing(&after, &before)?,
+    ))
+}
+
+type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
         return None;
     }
@@ -277,7 +314,9 @@ mod tests {
                 Some(json!({"a": {"b": 1}})),
             ),
         ] {
-            assert_eq!(merge_patch(&old, &new), want);
+            assert_eq!(status_patch(Some(&old), &new).unwrap(), want);
         }
+        let new = json!({"a": 1});
+        assert_eq!(status_patch(None, &new).unwrap(), Some(new));
     }
 }

@@ -7,18 +7,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flux_api::conditions;
 use flux_api::names::{self, reason};
+use flux_api::{Lean, conditions};
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Resource, ResourceExt};
+use kube_runtime::reflector::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::Args;
-use crate::conclusion::{Retry, Verdict, merge_patch};
-use crate::context::Context;
+use crate::conclusion::{Retry, Verdict, status_patch};
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::events::Event;
 use crate::key::Key;
@@ -63,17 +65,17 @@ pub enum Finalized {
 /// A kind with a controller.
 pub trait Controlled:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + HasSpec<Spec: DeserializeOwned>
+    + HasStatus<Status: Status>
     + Clone
     + Debug
+    + Default
     + DeserializeOwned
     + Serialize
     + Send
     + Sync
     + 'static
 {
-    /// Its status.
-    type Status: Status;
-
     /// Its kind.
     const KIND: &'static str;
 
@@ -97,12 +99,10 @@ pub trait Controlled:
         None
     }
 
+    /// The cache of its kind.
+    fn cache(stores: &Stores) -> &Store<Self>;
     /// Whether it is suspended.
     fn suspended(&self) -> bool;
-    /// Its status as last seen.
-    fn status(&self) -> Option<&Self::Status>;
-    /// Replaces what is known of its status.
-    fn set_status(&mut self, status: Self::Status);
     /// Names of Secrets of its namespace that it refers to.
     fn secrets(&self) -> Vec<&str>;
     /// Whose change wakes it.
@@ -154,7 +154,7 @@ async fn reconcile<K: Controlled>(
     let key = Key::of(&*object);
     let labels = watch::labels::<K>(&key);
     let object = context.newest_of(object);
-    let api: Api<K> = Api::namespaced(context.client.clone(), &key.namespace);
+    let api: Api<Lean<K>> = Api::namespaced(context.client.clone(), &key.namespace);
     if object.meta().deletion_timestamp.is_some() {
         return finalize(&*object, &api, &context).await;
     }
@@ -178,9 +178,8 @@ async fn reconcile<K: Controlled>(
     status.observe(observed.then_some(generation), handled);
     // The run itself may have written: the difference is to what is stored now.
     let stored = context.newest_of(object.clone());
-    let before = serde_json::to_value(stored.status())?;
-    if let Some(patch) = merge_patch(&before, &serde_json::to_value(&status)?) {
-        written::conclude(&*stored, status, patch, &context).await?;
+    if let Some(patch) = status_patch(stored.status(), &status)? {
+        written::conclude(&*stored, status, patch, &api, &context).await?;
     }
     object.concluded(&verdict, &context);
     tell(&*object, &verdict, events, interval, &context);
@@ -195,7 +194,7 @@ async fn reconcile<K: Controlled>(
 /// One run; one that takes long says so in the status, and leaves its worker to others.
 async fn with_progress<K: Controlled>(
     object: &K,
-    api: &Api<K>,
+    api: &Api<Lean<K>>,
     context: &Arc<Context>,
     worker: &mut Worker,
 ) -> Pass<K::Status> {
@@ -315,7 +314,7 @@ fn next_run<K: Controlled>(
 
 async fn ensure_finalizer<K: Controlled>(
     object: Arc<K>,
-    api: &Api<K>,
+    api: &Api<Lean<K>>,
 ) -> Result<Arc<K>, kube::Error> {
     if object.finalizers().iter().any(|f| f == names::FINALIZER) {
         return Ok(object);
@@ -327,10 +326,10 @@ async fn ensure_finalizer<K: Controlled>(
         field_manager: Some(K::MANAGER.into()),
         ..PatchParams::default()
     };
-    Ok(Arc::new(
-        api.patch(&object.name_any(), &params, &Patch::Merge(patch))
-            .await?,
-    ))
+    let Lean(object) = api
+        .patch(&object.name_any(), &params, &Patch::Merge(patch))
+        .await?;
+    Ok(Arc::new(object))
 }
 
 /// Replaces the list, guarded by the resource version: somebody else's finalizer must survive.
@@ -341,7 +340,7 @@ fn finalizer_patch<K: Controlled>(object: &K, finalizers: &[String]) -> serde_js
 
 async fn finalize<K: Controlled>(
     object: &K,
-    api: &Api<K>,
+    api: &Api<Lean<K>>,
     context: &Arc<Context>,
 ) -> Result<Next, DriverError> {
     if !object.finalizers().iter().any(|f| f == names::FINALIZER) {
@@ -384,7 +383,7 @@ async fn finalize<K: Controlled>(
 /// Shows that work goes on; Ready is touched only where there is none yet.
 async fn show_progress<K: Controlled>(
     object: &K,
-    api: &Api<K>,
+    api: &Api<Lean<K>>,
     context: &Context,
 ) -> Result<(), DriverError> {
     let mut status = object.status().cloned().unwrap_or_default();
@@ -409,8 +408,7 @@ async fn show_progress<K: Controlled>(
             generation,
         );
     }
-    let before = serde_json::to_value(object.status())?;
-    if let Some(patch) = merge_patch(&before, &serde_json::to_value(&status)?) {
+    if let Some(patch) = status_patch(object.status(), &status)? {
         write_status(api, &object.name_any(), patch, context).await?;
     }
     Ok(())

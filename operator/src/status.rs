@@ -8,9 +8,10 @@ use flux_api::{
 };
 use kube::ResourceExt;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A status with conditions, an observed generation and a handled request.
-pub trait Status: Clone + Debug + Default + Serialize + Send + Sync {
+pub trait Status: Clone + Debug + Default + Serialize + DeserializeOwned + Send + Sync {
     /// Its conditions.
     fn conditions(&mut self) -> &mut Vec<Condition>;
 
@@ -49,22 +50,3 @@ statuses!(
     ImageUpdateAutomationStatus,
     KustomizationStatus,
 );
-
-/// What every kind answers in the same words, inside its `impl Controlled`.
-macro_rules! common_fields {
-    () => {
-        fn suspended(&self) -> bool {
-            self.spec.suspend
-        }
-
-        fn status(&self) -> Option<&Self::Status> {
-            self.status.as_ref()
-        }
-
-        fn set_status(&mut self, status: Self::Status) {
-            self.status = Some(status);
-        }
-    };
-}
-
-pub(crate) use common_fields;

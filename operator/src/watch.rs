@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flux_api::{conditions, names};
+use flux_api::{Lean, conditions, names};
 use futures::{Stream, StreamExt};
 use kube::{Api, ResourceExt};
 use kube_runtime::reflector::ObjectRef;
@@ -66,12 +66,10 @@ pub fn objects<K: Controlled>(
     // Not `Store::wait_until_ready`: it wakes only the last of several waiters, and the controller
     // is one of them.
     let mut listed = Some(phases.listed.clone());
-    start(api::<K>(&context), watcher::Config::default())
+    start(api::<Lean<K>>(&context), watcher::Config::default())
         .backoff(Reconnect::default())
-        .modify(|object| {
-            object.managed_fields_mut().clear();
-        })
         .map(move |event| {
+            let event = event.map(whole);
             if let Ok(event) = &event {
                 take(&context, &mut writer, event, listed.is_some());
             }
@@ -82,6 +80,16 @@ pub fn objects<K: Controlled>(
             }
             event
         })
+}
+
+fn whole<K>(event: Event<Lean<K>>) -> Event<K> {
+    match event {
+        Event::Apply(Lean(object)) => Event::Apply(object),
+        Event::Delete(Lean(object)) => Event::Delete(object),
+        Event::Init => Event::Init,
+        Event::InitApply(Lean(object)) => Event::InitApply(object),
+        Event::InitDone => Event::InitDone,
+    }
 }
 
 /// Follows a kind that another process works on, until `stop`.
@@ -164,6 +172,9 @@ fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>)
     let Some(object) = after.or(before) else {
         return;
     };
+    if let Some(object) = after {
+        context.caught_up(object);
+    }
     let key = Key::of(object);
     if context.owns(object) {
         let referents = after.map(|object| object.references(&context.args));

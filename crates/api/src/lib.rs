@@ -21,6 +21,7 @@ pub mod flags;
 pub mod image;
 pub mod inventory;
 pub mod kustomize;
+pub mod lean;
 pub mod lease;
 pub mod meta;
 pub mod names;
@@ -31,6 +32,7 @@ pub use duration::{DurationError, GoDuration, go_string};
 pub use image::*;
 pub use inventory::{ObjectId, ResourceRef};
 pub use kustomize::*;
+pub use lean::{Lean, LeanMetadata};
 pub use meta::*;
 pub use source::*;
 

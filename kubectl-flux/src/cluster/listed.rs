@@ -1,11 +1,10 @@
 //! Lists, page by page, and how much of the objects in them is kept.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use flux_api::LeanMetadata;
 use kube::Client;
-use kube::api::{DynamicObject, ListParams, ObjectList, ObjectMeta, Request, TypeMeta};
+use kube::api::{DynamicObject, ListParams, ObjectList, Request, TypeMeta};
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -40,8 +39,7 @@ where
     }
 }
 
-/// An object without `managedFields`, which as JSON trees are larger than all else that the object
-/// has.
+/// An object of any kind without `managedFields`, see [`flux_api::lean`].
 #[derive(Clone, Debug)]
 pub(super) struct Lean(pub(super) DynamicObject);
 
@@ -62,7 +60,7 @@ impl<'de> Visitor<'de> for Fields {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut api_version, mut kind) = (None, None);
-        let mut metadata = Metadata::default();
+        let mut metadata = LeanMetadata::default();
         let mut data = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
@@ -83,46 +81,6 @@ impl<'de> Visitor<'de> for Fields {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    annotations: Option<BTreeMap<String, String>>,
-    creation_timestamp: Option<Time>,
-    deletion_grace_period_seconds: Option<i64>,
-    deletion_timestamp: Option<Time>,
-    finalizers: Option<Vec<String>>,
-    generate_name: Option<String>,
-    generation: Option<i64>,
-    labels: Option<BTreeMap<String, String>>,
-    name: Option<String>,
-    namespace: Option<String>,
-    owner_references: Option<Vec<OwnerReference>>,
-    resource_version: Option<String>,
-    uid: Option<String>,
-}
-
-impl From<Metadata> for ObjectMeta {
-    fn from(read: Metadata) -> Self {
-        Self {
-            annotations: read.annotations,
-            creation_timestamp: read.creation_timestamp,
-            deletion_grace_period_seconds: read.deletion_grace_period_seconds,
-            deletion_timestamp: read.deletion_timestamp,
-            finalizers: read.finalizers,
-            generate_name: read.generate_name,
-            generation: read.generation,
-            labels: read.labels,
-            managed_fields: None,
-            name: read.name,
-            namespace: read.namespace,
-            owner_references: read.owner_references,
-            resource_version: read.resource_version,
-            self_link: None,
-            uid: read.uid,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kube::api::DynamicObject;
@@ -136,11 +94,7 @@ mod tests {
             "apiVersion": "image.toolkit.fluxcd.io/v1",
             "kind": "ImagePolicy",
             "metadata": {
-                "annotations": {"a": "b"}, "creationTimestamp": "2026-01-01T00:00:00Z",
-                "deletionGracePeriodSeconds": 0, "deletionTimestamp": "2026-01-02T00:00:00Z",
-                "finalizers": ["x"], "generateName": "n", "generation": 2, "labels": {"c": "d"},
-                "name": "n", "namespace": "ns", "resourceVersion": "7", "uid": "u",
-                "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "k", "uid": "v"}],
+                "labels": {"c": "d"}, "name": "n", "namespace": "ns",
             },
             "spec": {"a": [1, {"b": null}]},
             "status": {},

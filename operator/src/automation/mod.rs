@@ -11,15 +11,16 @@ use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
 use flux_git::{GitError, Pushed, Reference};
 use flux_image::update::Scope;
+use kube_runtime::reflector::Store;
 
 use crate::conclusion::Verdict;
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::key::Key;
 use crate::source;
-use crate::status::{Status as _, common_fields};
+use crate::status::Status as _;
 
 pub mod markers;
 pub mod plan;
@@ -30,14 +31,18 @@ pub mod update;
 const UP_TO_DATE: &str = "repository up-to-date";
 
 impl Controlled for ImageUpdateAutomation {
-    type Status = ImageUpdateAutomationStatus;
-
     const KIND: &'static str = "ImageUpdateAutomation";
     const CONTROLLER: ControllerName = ControllerName::ImageAutomation;
     const MANAGER: &'static str = names::IMAGE_AUTOMATION_FIELD_MANAGER;
     const WAITS_FOR_SERVERS: bool = true;
 
-    common_fields!();
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.image_update_automations
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
 
     fn server(&self, context: &Context) -> Option<String> {
         let source = plan::source(self, context).ok()?;

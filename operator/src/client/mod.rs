@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::header::ACCEPT;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
@@ -78,6 +79,15 @@ pub fn asked(error: kube::Error) -> anyhow::Error {
         kube::Error::Api(_) => Unreachable(text).into(),
         other => Unreachable(chain(&other)).into(),
     }
+}
+
+/// The request, to be answered with the metadata of the object alone: the rest of what is written is
+/// known.
+pub fn answer_briefly<B>(mut request: Request<B>) -> Request<B> {
+    const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static(METADATA));
+    request
 }
 
 /// Makes clients that share one limit, whoever they act as.

@@ -1,12 +1,12 @@
 //! Writing statuses.
 //!
-//! The answer to a write is the whole object, most of it managed fields. At the end of a run all of it
-//! is known but the version, so only that is read, and whether the object is otherwise still the one
-//! that the run was over.
+//! The answer to a write is the whole object. At the end of a run all of it is known but the version,
+//! so the API server is asked for the metadata only, which tell the version, and whether the object is
+//! otherwise still the one that the run was over.
 
 use std::collections::BTreeMap;
 
-use flux_api::Time;
+use flux_api::{Lean, Time};
 use kube::api::{Patch, PatchParams};
 use kube::core::request::Request;
 use kube::{Api, Resource, ResourceExt};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Controlled, DriverError};
+use crate::client::answer_briefly;
 use crate::context::Context;
 
 /// The part of an answer that is looked at.
@@ -53,6 +54,7 @@ pub(super) async fn conclude<K: Controlled>(
     stored: &K,
     status: K::Status,
     difference: Value,
+    api: &Api<Lean<K>>,
     context: &Context,
 ) -> Result<(), DriverError> {
     let params = PatchParams {
@@ -64,28 +66,25 @@ pub(super) async fn conclude<K: Controlled>(
     let request = Request::new(path)
         .patch_subresource("status", &stored.name_any(), &params, &patch)
         .map_err(kube::Error::BuildRequest)?;
-    let text = match context.client.request_text(request).await {
+    let Written { metadata } = match context.client.request(answer_briefly(request)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        text => text?,
+        written => written?,
     };
-    let Written { metadata } = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
-    let object = match metadata.is_of(stored) {
-        true => {
-            let mut object = stored.clone();
-            object.set_status(status);
-            object.meta_mut().resource_version = metadata.resource_version;
-            object
-        }
+    if metadata.is_of(stored) {
+        let mut object = stored.clone();
+        *object.status_mut() = Some(status);
+        object.meta_mut().resource_version = metadata.resource_version;
+        context.remember(object);
+    } else if let Some(Lean(object)) = api.get_opt(&stored.name_any()).await? {
         // Somebody changed it while the run was under way.
-        false => serde_json::from_str(&text).map_err(kube::Error::SerdeError)?,
-    };
-    context.remember(object);
+        context.remember(object);
+    }
     Ok(())
 }
 
 /// Writes a change of status; an object that is gone meanwhile needs none.
 pub(crate) async fn write_status<K: Controlled>(
-    api: &Api<K>,
+    api: &Api<Lean<K>>,
     name: &str,
     patch: serde_json::Value,
     context: &Context,
@@ -98,7 +97,7 @@ pub(crate) async fn write_status<K: Controlled>(
         .patch_status(name, &params, &Patch::Merge(json!({"status": patch})))
         .await
     {
-        Ok(object) => {
+        Ok(Lean(object)) => {
             context.remember(object);
             Ok(())
         }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::client::answer_briefly;
 use crate::words::api_error;
 
 mod forward;
@@ -281,7 +282,7 @@ async fn write(client: Client, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-/// The part of an answer that is looked at: most of it is what was sent, and managed fields.
+/// The part of an answer that is looked at.
 #[derive(Deserialize)]
 struct Written {
     metadata: Named,
@@ -309,7 +310,7 @@ async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), ku
         let request = events
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))
             .map_err(kube::Error::BuildRequest)?;
-        match client.request::<Written>(request).await {
+        match client.request::<Written>(answer_briefly(request)).await {
             Ok(_) => {
                 *count = next;
                 return Ok(());
@@ -350,7 +351,7 @@ async fn write_one(client: &Client, seen: &mut Seen, job: &Job) -> Result<(), ku
     let request = events
         .create(&PostParams::default(), event)
         .map_err(kube::Error::BuildRequest)?;
-    let Written { metadata } = client.request(request).await?;
+    let Written { metadata } = client.request(answer_briefly(request)).await?;
     seen.remember(key, metadata.name);
     Ok(())
 }

@@ -10,24 +10,22 @@ use flux_api::{
 use flux_image::policy::{PolicyError, Selector};
 use flux_registry::Reference;
 use kube::ResourceExt;
-use kube_runtime::reflector::ObjectRef;
+use kube_runtime::reflector::{ObjectRef, Store};
 
 use crate::access;
 use crate::conclusion::{Retry, Verdict};
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::image_repository::scans::{Panicked, on_a_thread};
 use crate::image_repository::{self, login, subject};
 use crate::key::Key;
-use crate::status::{Status as _, common_fields};
+use crate::status::Status as _;
 
 pub mod ranking;
 
 impl Controlled for ImagePolicy {
-    type Status = ImagePolicyStatus;
-
     const KIND: &'static str = "ImagePolicy";
     const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
@@ -35,7 +33,13 @@ impl Controlled for ImagePolicy {
 
     const READERS: &'static [ControllerName] = &[ControllerName::ImageAutomation];
 
-    common_fields!();
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.image_policies
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
 
     fn server(&self, context: &Context) -> Option<String> {
         if digest_policy(&self.spec) == "Never" {

@@ -8,17 +8,18 @@ use flux_api::{ImageRepository, ImageRepositoryStatus, ScanResult, Time, conditi
 use flux_lang::goregex::GoRegex;
 use flux_registry::{Reference, Tags};
 use kube::ResourceExt;
+use kube_runtime::reflector::Store;
 
 use crate::args::Args;
 use crate::conclusion::Verdict;
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
 use crate::image_policy;
 use crate::key::Key;
 use crate::references::Referent;
-use crate::status::{Status as _, common_fields};
+use crate::status::Status as _;
 
 pub mod login;
 pub mod scans;
@@ -31,14 +32,18 @@ const DEFAULT_EXCLUSION: &str = r"^.*\.sig$";
 const SHOWN: usize = 10;
 
 impl Controlled for ImageRepository {
-    type Status = ImageRepositoryStatus;
-
     const KIND: &'static str = "ImageRepository";
     const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
     const WAITS_FOR_SERVERS: bool = true;
 
-    common_fields!();
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.image_repositories
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
 
     fn server(&self, _context: &Context) -> Option<String> {
         let reference = Reference::parse(&self.spec.image).ok()?;

@@ -78,12 +78,12 @@ pub async fn write_intended(
     context: &Context,
 ) -> Result<(), kube::Error> {
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<Kustomization> = Api::namespaced(context.client.clone(), &namespace);
+    let api = Api::namespaced(context.client.clone(), &namespace);
     let mut patch = json!({"lastAttemptedRevision": status.last_attempted_revision});
     if grown {
         patch["inventory"] = json!(status.inventory);
     }
-    write_status(&api, &object.name_any(), patch, context).await
+    write_status::<Kustomization>(&api, &object.name_any(), patch, context).await
 }
 
 /// Who else applies an object, in words.

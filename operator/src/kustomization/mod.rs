@@ -12,16 +12,15 @@ use flux_api::kustomize::SubstituteKind;
 use flux_api::names;
 use flux_api::{Kustomization, KustomizationStatus, go_string};
 use kube::ResourceExt;
-use kube_runtime::reflector::ObjectRef;
+use kube_runtime::reflector::{ObjectRef, Store};
 
 use crate::args::Args;
 use crate::conclusion::Verdict;
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
 use crate::references::Referent;
-use crate::status::common_fields;
 use run::Run;
 
 pub mod cel;
@@ -51,14 +50,18 @@ pub mod warnings;
 const DEFINITION_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Controlled for Kustomization {
-    type Status = KustomizationStatus;
-
     const KIND: &'static str = "Kustomization";
     const CONTROLLER: ControllerName = ControllerName::Kustomize;
     const MANAGER: &'static str = names::KUSTOMIZATION_STATUS_FIELD_MANAGER;
     const TELLS_FAILURES: bool = true;
 
-    common_fields!();
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.kustomizations
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
 
     fn secrets(&self) -> Vec<&str> {
         let decryption = self

@@ -8,16 +8,16 @@
 use std::sync::Arc;
 
 use flux_api::names;
-use flux_api::{GitRepository, GitRepositoryStatus, conditions};
+use flux_api::{GitRepository, conditions};
 use flux_git::{GitError, Reference, Remote};
 use kube::ResourceExt;
 
 use crate::conclusion::{Retry, Verdict};
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
-use crate::status::common_fields;
+use kube_runtime::reflector::Store;
 
 pub mod artifact;
 mod content;
@@ -49,8 +49,6 @@ pub fn reference(block: Option<&flux_api::GitRepositoryRef>) -> Reference {
 }
 
 impl Controlled for GitRepository {
-    type Status = GitRepositoryStatus;
-
     const KIND: &'static str = "GitRepository";
     const CONTROLLER: ControllerName = ControllerName::Source;
     const MANAGER: &'static str = names::SOURCE_FIELD_MANAGER;
@@ -59,7 +57,13 @@ impl Controlled for GitRepository {
     const READERS: &'static [ControllerName] =
         &[ControllerName::Kustomize, ControllerName::ImageAutomation];
 
-    common_fields!();
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.git_repositories
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
 
     fn server(&self, _context: &Context) -> Option<String> {
         remote::server(self)
