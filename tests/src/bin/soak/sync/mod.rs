@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 20)]
     concurrent: u16,
 
+    /// How often all are asked for a run by annotation.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+
     /// Length of the chain of dependencies.
     #[arg(long, default_value_t = 10)]
     chain: usize,
@@ -68,9 +72,15 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     // What the install set off (events, endpoints) is over before the next figure.
     tokio::time::sleep(Duration::from_secs(10)).await;
     let meter = Meter::start(&fleet).await?;
-    fleet.request_all().await?;
+    for _ in 0..arguments.rounds {
+        fleet.request_all().await?;
+    }
     meter
-        .print(&fleet, "nothing changed, annotated", count)
+        .print(
+            &fleet,
+            "nothing changed, annotated",
+            count * arguments.rounds,
+        )
         .await?;
     meter.print_kinds(&fleet).await?;
 
