@@ -375,7 +375,6 @@ async fn finalize<K: Controlled>(
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error.into()),
     }
-    context.forget::<K>(&key);
     tracing::info!(kind = K::KIND, object = %key, "deleted");
     Ok(None)
 }

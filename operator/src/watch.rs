@@ -172,10 +172,11 @@ fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>)
     let Some(object) = after.or(before) else {
         return;
     };
-    if let Some(object) = after {
-        context.caught_up(object);
-    }
     let key = Key::of(object);
+    match after {
+        Some(object) => context.caught_up(object),
+        None => context.forget::<K>(&key),
+    }
     if context.owns(object) {
         let referents = after.map(|object| object.references(&context.args));
         let referents = referents.unwrap_or_default();

@@ -1,15 +1,13 @@
 //! Writing statuses.
 //!
-//! The answer to a write is the whole object. At the end of a run all of it is known but the version,
-//! so the API server is asked for the metadata only, which tell the version, and whether the object is
-//! otherwise still the one that the run was over.
+//! The answer to a write is the whole object. At the end of a run its spec and its status are known, so
+//! the API server is asked for the metadata only, which also tell whether the spec is still the one that
+//! the run was over.
 
-use std::collections::BTreeMap;
-
-use flux_api::{Lean, Time};
-use kube::api::{Patch, PatchParams};
+use flux_api::{Lean, LeanMetadata};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::core::request::Request;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,28 +18,21 @@ use crate::context::Context;
 /// The part of an answer that is looked at.
 #[derive(Debug, Deserialize)]
 struct Written {
-    metadata: Metadata,
+    metadata: LeanMetadata,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    annotations: BTreeMap<String, String>,
-    deletion_timestamp: Option<Time>,
-    finalizers: Vec<String>,
-    generation: Option<i64>,
-    labels: BTreeMap<String, String>,
-    resource_version: Option<String>,
-}
-
-impl Metadata {
-    /// Whether nothing but the status of an object has changed.
-    fn is_of(&self, object: &impl Resource) -> bool {
-        self.generation == object.meta().generation
-            && self.deletion_timestamp == object.meta().deletion_timestamp
-            && self.finalizers == object.finalizers()
-            && self.annotations == *object.annotations()
-            && self.labels == *object.labels()
+impl Written {
+    /// The object as it is stored now, if its spec is that of `known`.
+    fn object<K: Controlled>(self, known: &K, status: K::Status) -> Option<K> {
+        let metadata = ObjectMeta::from(self.metadata);
+        let before = known.meta();
+        if metadata.uid != before.uid || metadata.generation != before.generation {
+            return None;
+        }
+        let mut object = known.clone();
+        *object.meta_mut() = metadata;
+        *object.status_mut() = Some(status);
+        Some(object)
     }
 }
 
@@ -66,18 +57,20 @@ pub(super) async fn conclude<K: Controlled>(
     let request = Request::new(path)
         .patch_subresource("status", &stored.name_any(), &params, &patch)
         .map_err(kube::Error::BuildRequest)?;
-    let Written { metadata } = match context.client.request(answer_briefly(request)).await {
+    let written: Written = match context.client.request(answer_briefly(request)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         written => written?,
     };
-    if metadata.is_of(stored) {
-        let mut object = stored.clone();
-        *object.status_mut() = Some(status);
-        object.meta_mut().resource_version = metadata.resource_version;
+    if let Some(object) = written.object(stored, status) {
         context.remember(object);
-    } else if let Some(Lean(object)) = api.get_opt(&stored.name_any()).await? {
-        // Somebody changed it while the run was under way.
-        context.remember(object);
+        return Ok(());
+    }
+    // Somebody changed it while the run was under way. What the run has to tell stays true without it.
+    let name = stored.name_any();
+    match api.get_opt(&name).await {
+        Ok(Some(Lean(object))) => context.remember(object),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(kind = K::KIND, name, %error, "cannot read what was changed"),
     }
     Ok(())
 }
@@ -108,38 +101,51 @@ pub(crate) async fn write_status<K: Controlled>(
 
 #[cfg(test)]
 mod tests {
-    use flux_api::Kustomization;
+    use flux_api::{Kustomization, KustomizationStatus};
 
     use super::*;
 
     #[test]
-    fn only_a_status_of_the_same_object_is_taken_as_known() {
-        let object = json!({
+    fn an_answer_tells_all_unless_the_spec_is_another() {
+        let mut object = json!({
             "apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
             "metadata": {"name": "a", "namespace": "b", "generation": 2, "resourceVersion": "7",
-                "finalizers": ["finalizers.fluxcd.io"], "labels": {"x": "y"},
+                "uid": "u", "finalizers": ["finalizers.fluxcd.io"], "labels": {"x": "y"},
                 "annotations": {"reconcile.fluxcd.io/requestedAt": "1"}},
             "spec": {"interval": "1m", "prune": true, "path": "./",
-                "sourceRef": {"kind": "GitRepository", "name": "c"}}});
-        let stored: Kustomization = serde_json::from_value(object.clone()).unwrap();
+                "sourceRef": {"kind": "GitRepository", "name": "c"}},
+            "status": {"lastAppliedRevision": "main@sha1:1"}});
+        let known: Kustomization = serde_json::from_value(object.clone()).unwrap();
+        let status = KustomizationStatus {
+            last_applied_revision: Some("main@sha1:2".to_owned()),
+            ..KustomizationStatus::default()
+        };
+        object["status"] = json!(status);
         for (pointer, value, same) in [
             ("/metadata/resourceVersion", json!("8"), true),
-            ("/metadata/managedFields", json!([{"manager": "m"}]), true),
-            ("/metadata/generation", json!(3), false),
-            ("/metadata/labels/x", json!("z"), false),
-            ("/metadata/annotations", json!({}), false),
-            ("/metadata/finalizers", json!([]), false),
+            ("/metadata/labels/x", json!("z"), true),
+            ("/metadata/annotations", json!({}), true),
+            ("/metadata/finalizers", json!([]), true),
             (
                 "/metadata/deletionTimestamp",
                 json!("2026-01-01T00:00:00Z"),
-                false,
+                true,
             ),
+            ("/metadata/generation", json!(3), false),
+            ("/metadata/uid", json!("v"), false),
         ] {
-            let mut answer = object.clone();
+            let mut stored = object.clone();
             let (parent, key) = pointer.rsplit_once('/').unwrap();
-            answer.pointer_mut(parent).unwrap()[key] = value;
+            stored.pointer_mut(parent).unwrap()[key] = value;
+            let answer = json!({"kind": "PartialObjectMetadata", "metadata": stored["metadata"]});
             let written: Written = serde_json::from_value(answer).unwrap();
-            assert_eq!(written.metadata.is_of(&stored), same, "{pointer}");
+            let stored = serde_json::from_value(stored).unwrap();
+            let expected = same.then_some(stored);
+            assert_eq!(
+                written.object(&known, status.clone()),
+                expected,
+                "{pointer}"
+            );
         }
     }
 }
