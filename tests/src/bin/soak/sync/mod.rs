@@ -117,9 +117,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
 
     tokio::time::sleep(Duration::from_secs(10)).await;
     let meter = Meter::start(&fleet).await?;
-    fleet.install_chain(arguments.chain).await?;
-    meter
-        .print(&fleet, "chain of dependencies", arguments.chain)
-        .await?;
+    // Each link is one of the folders.
+    let chain = arguments.chain.min(count);
+    fleet.install_chain(chain).await?;
+    meter.print(&fleet, "chain of dependencies", chain).await?;
     Ok(())
 }
