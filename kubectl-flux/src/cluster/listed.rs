@@ -94,7 +94,11 @@ mod tests {
             "apiVersion": "image.toolkit.fluxcd.io/v1",
             "kind": "ImagePolicy",
             "metadata": {
-                "labels": {"c": "d"}, "name": "n", "namespace": "ns",
+                "annotations": {"a": "b"}, "creationTimestamp": "2026-01-01T00:00:00Z",
+                "deletionGracePeriodSeconds": 0, "deletionTimestamp": "2026-01-02T00:00:00Z",
+                "finalizers": ["x"], "generateName": "n", "generation": 2, "labels": {"c": "d"},
+                "name": "n", "namespace": "ns", "resourceVersion": "7", "uid": "u",
+                "ownerReferences": [{"apiVersion": "v1", "kind": "K", "name": "k", "uid": "v"}],
             },
             "spec": {"a": [1, {"b": null}]},
             "status": {},
