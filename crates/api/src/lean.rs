@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::Time;
 
+/// What to accept (the header) for an answer or a watch that brings the metadata of objects alone.
+pub const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 /// An object of a custom kind that is read without its managed fields; a watch of `Lean<K>` does not
 /// even decode them.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Weak;
 use std::time::Duration;
 
+use flux_api::lean::METADATA_ONLY;
 use flux_api::names;
 use http::Request;
 use http::header::ACCEPT;
@@ -39,7 +40,6 @@ const NEW: Duration = Duration::from_secs(5);
 const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-const ONE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,7 +199,7 @@ async fn events(
     );
     let request = Request::builder()
         .uri(uri)
-        .header(ACCEPT, ONE)
+        .header(ACCEPT, METADATA_ONLY)
         .body(Body::empty())?;
     let transport = |error| RequestError::Transport(Box::new(error));
     let response = client.send(request).await.map_err(transport)?;

@@ -4,6 +4,7 @@
 //! for a change that arrives through Git nobody else would ever see them.
 
 use bytes::Bytes;
+use flux_api::lean::METADATA_ONLY;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, WARNING};
 use http::{Method, Request, StatusCode};
 use kube::Client;
@@ -15,9 +16,6 @@ use crate::object::Gvk;
 pub use crate::refusal::RequestError;
 use crate::refusal::refusal;
 use crate::seen::Seen;
-
-/// Asks for metadata only; the API server then sends no spec and no status.
-const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// What a request returned.
 #[derive(Debug)]
@@ -159,7 +157,7 @@ async fn patch(
     let request = Request::builder()
         .method(Method::PATCH)
         .uri(uri)
-        .header(ACCEPT, PARTIAL)
+        .header(ACCEPT, METADATA_ONLY)
         .header(CONTENT_TYPE, content_type)
         .body(Body::from(body))?;
     send(client, request).await
@@ -179,7 +177,7 @@ pub async fn get(client: &Client, path: &str) -> Result<Option<Value>, RequestEr
 /// # Errors
 /// See [`RequestError`].
 pub async fn get_metadata(client: &Client, path: &str) -> Result<Option<Bytes>, RequestError> {
-    match get_bytes(client, path, PARTIAL).await {
+    match get_bytes(client, path, METADATA_ONLY).await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use flux_api::lean::METADATA_ONLY;
 use futures::future::BoxFuture;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -84,9 +85,8 @@ pub fn asked(error: kube::Error) -> anyhow::Error {
 /// The request, to be answered with the metadata of the object alone: the rest of what is written is
 /// known.
 pub fn answer_briefly<B>(mut request: Request<B>) -> Request<B> {
-    const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
     let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static(METADATA));
+    headers.insert(ACCEPT, HeaderValue::from_static(METADATA_ONLY));
     request
 }
 

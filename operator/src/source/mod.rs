@@ -11,13 +11,13 @@ use flux_api::names;
 use flux_api::{GitRepository, conditions};
 use flux_git::{GitError, Reference, Remote};
 use kube::ResourceExt;
+use kube_runtime::reflector::Store;
 
 use crate::conclusion::{Retry, Verdict};
 use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
-use kube_runtime::reflector::Store;
 
 pub mod artifact;
 mod content;
