@@ -274,11 +274,6 @@ impl Context {
     pub fn remember<K: Controlled>(&self, object: K) {
         let key = (K::KIND, Key::of(&object));
         let mut newest = self.newest();
-        let reference = ObjectRef::from_obj(&object);
-        let cached = K::cache(&self.stores).get(&reference);
-        if cached.is_some_and(|cached| version(&*cached) >= version(&object)) {
-            return;
-        }
         // Answers to two writes at once may come in either order.
         let known = newest.get(&key).and_then(|any| any.downcast_ref::<K>());
         if known.is_none_or(|known| version(known) <= version(&object)) {
@@ -286,26 +281,20 @@ impl Context {
         }
     }
 
-    /// Forgets what was remembered of an object when the cache has it.
-    pub fn caught_up<K: Controlled>(&self, cached: &K) {
-        let key = (K::KIND, Key::of(cached));
-        let mut newest = self.newest();
-        let known = newest.get(&key).and_then(|any| any.downcast_ref::<K>());
-        if known.is_some_and(|known| version(known) <= version(cached)) {
-            newest.remove(&key);
-        }
-    }
-
     /// The newer of the cached object and what was remembered of it.
     pub fn newest_of<K: Controlled>(&self, cached: Arc<K>) -> Arc<K> {
         let key = (K::KIND, Key::of(&*cached));
-        let remembered = self
-            .newest()
+        let mut newest = self.newest();
+        let remembered = newest
             .get(&key)
             .and_then(|any| Arc::downcast::<K>(any.clone()).ok());
         match remembered {
             Some(object) if version(&*object) > version(&*cached) => object,
-            _ => cached,
+            Some(_) => {
+                newest.remove(&key);
+                cached
+            }
+            None => cached,
         }
     }
 

@@ -13,14 +13,13 @@ use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Resource, ResourceExt};
-use kube_runtime::reflector::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::Args;
 use crate::conclusion::{Retry, Verdict, status_patch};
-use crate::context::{Context, Stores};
+use crate::context::Context;
 use crate::controllers::ControllerName;
 use crate::events::Event;
 use crate::key::Key;
@@ -99,8 +98,6 @@ pub trait Controlled:
         None
     }
 
-    /// The cache of its kind.
-    fn cache(stores: &Stores) -> &Store<Self>;
     /// Whether it is suspended.
     fn suspended(&self) -> bool;
     /// Names of Secrets of its namespace that it refers to.

@@ -173,9 +173,8 @@ fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>)
         return;
     };
     let key = Key::of(object);
-    match after {
-        Some(object) => context.caught_up(object),
-        None => context.forget::<K>(&key),
+    if after.is_none() {
+        context.forget::<K>(&key);
     }
     if context.owns(object) {
         let referents = after.map(|object| object.references(&context.args));
