@@ -1,6 +1,5 @@
 //! What the controllers share.
 
-use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +31,7 @@ use crate::kustomization::health::HealthWaits;
 use crate::kustomization::impersonation::Accounts;
 use crate::kustomization::past::Known;
 use crate::metrics::Metrics;
+use crate::newest::Newest;
 use crate::references::{Lent, References};
 use crate::source::Source;
 use crate::source::artifact::Seen;
@@ -103,8 +103,6 @@ impl<V: Clone> Shared<V> {
     }
 }
 
-type Newest = HashMap<(&'static str, Key), Arc<dyn Any + Send + Sync>>;
-
 /// What the controllers share.
 pub struct Context {
     /// Client of the API server.
@@ -161,7 +159,7 @@ pub struct Context {
     pub accounts: Accounts,
     /// What is remembered of Kustomizations.
     pub known: Known,
-    newest: Mutex<Newest>,
+    newest: Newest,
 }
 
 /// The parts of which a [`Context`] is made; the rest starts empty.
@@ -236,7 +234,7 @@ impl Context {
             health: HealthWaits::default(),
             accounts: Accounts::new(connector),
             known: Known::default(),
-            newest: Mutex::default(),
+            newest: Newest::default(),
         }
     }
 
@@ -269,43 +267,25 @@ impl Context {
         Some(source)
     }
 
-    /// Remembers an object as the API server returned it from a write. The watch brings it too,
-    /// only later; a run in between must not decide from a status that is already history.
-    pub fn remember<K: Controlled>(&self, object: K) {
-        let key = (K::KIND, Key::of(&object));
-        let mut newest = self.newest();
-        // Answers to two writes at once may come in either order.
-        let known = newest.get(&key).and_then(|any| any.downcast_ref::<K>());
-        if known.is_none_or(|known| version(known) <= version(&object)) {
-            newest.insert(key, Arc::new(object));
-        }
+    /// Remembers an object as the API server returned it from a write, until the watch brings it.
+    pub fn remember<K: Controlled>(&self, object: Arc<K>) {
+        self.newest.remember(object, K::cache(&self.stores));
     }
 
-    /// The newer of the cached object and what was remembered of it.
-    pub fn newest_of<K: Controlled>(&self, cached: Arc<K>) -> Arc<K> {
-        let key = (K::KIND, Key::of(&*cached));
-        let mut newest = self.newest();
-        let remembered = newest
-            .get(&key)
-            .and_then(|any| Arc::downcast::<K>(any.clone()).ok());
-        match remembered {
-            Some(object) if version(&*object) > version(&*cached) => object,
-            Some(_) => {
-                newest.remove(&key);
-                cached
-            }
-            None => cached,
-        }
+    /// The newest form of an object that is known, however old the one is that the caller was given.
+    pub fn newest_of<K: Controlled>(&self, given: Arc<K>) -> Arc<K> {
+        self.newest.of(given, K::cache(&self.stores))
+    }
+
+    /// Notes that the watch has brought this form of an object to the cache.
+    pub fn caught_up<K: Controlled>(&self, cached: &K) {
+        self.newest.caught_up(cached);
     }
 
     /// Forgets what was remembered of an object that is gone.
     pub fn forget<K: Controlled>(&self, key: &Key) {
-        self.newest().remove(&(K::KIND, key.clone()));
+        self.newest.forget::<K>(key);
         self.backoff.reset(K::KIND, key);
-    }
-
-    fn newest(&self) -> MutexGuard<'_, Newest> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The data of a Secret.
@@ -332,14 +312,6 @@ impl Context {
             }),
         }
     }
-}
-
-/// Resource versions of one resource grow; a text that is no number counts as oldest.
-fn version<K: kube::Resource>(object: &K) -> u64 {
-    object
-        .resource_version()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or_default()
 }
 
 /// Why a Secret cannot be used.

@@ -13,13 +13,14 @@ use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::core::object::{HasSpec, HasStatus};
 use kube::{Api, Resource, ResourceExt};
+use kube_runtime::reflector::Store;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::Args;
 use crate::conclusion::{Retry, Verdict, status_patch};
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::events::Event;
 use crate::key::Key;
@@ -98,6 +99,8 @@ pub trait Controlled:
         None
     }
 
+    /// The cache of its kind.
+    fn cache(stores: &Stores) -> &Store<Self>;
     /// Whether it is suspended.
     fn suspended(&self) -> bool;
     /// Names of Secrets of its namespace that it refers to.
@@ -155,7 +158,7 @@ async fn reconcile<K: Controlled>(
     if object.meta().deletion_timestamp.is_some() {
         return finalize(&*object, &api, &context).await;
     }
-    let object = ensure_finalizer(object, &api).await?;
+    let object = ensure_finalizer(object, &api, &context).await?;
     if object.suspended() {
         object.rest(&context).await;
         return Ok(None);
@@ -175,6 +178,10 @@ async fn reconcile<K: Controlled>(
     status.observe(observed.then_some(generation), handled);
     // The run itself may have written: the difference is to what is stored now.
     let stored = context.newest_of(object.clone());
+    if stored.meta().uid != object.meta().uid {
+        // Made anew under its name meanwhile; its own run follows.
+        return Ok(None);
+    }
     if let Some(patch) = status_patch(stored.status(), &status)? {
         written::conclude(&*stored, status, patch, &api, &context).await?;
     }
@@ -312,6 +319,7 @@ fn next_run<K: Controlled>(
 async fn ensure_finalizer<K: Controlled>(
     object: Arc<K>,
     api: &Api<Lean<K>>,
+    context: &Context,
 ) -> Result<Arc<K>, kube::Error> {
     if object.finalizers().iter().any(|f| f == names::FINALIZER) {
         return Ok(object);
@@ -326,7 +334,9 @@ async fn ensure_finalizer<K: Controlled>(
     let Lean(object) = api
         .patch(&object.name_any(), &params, &Patch::Merge(patch))
         .await?;
-    Ok(Arc::new(object))
+    let object = Arc::new(object);
+    context.remember(object.clone());
+    Ok(object)
 }
 
 /// Replaces the list, guarded by the resource version: somebody else's finalizer must survive.

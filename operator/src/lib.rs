@@ -47,6 +47,7 @@ pub mod kustomization;
 pub mod leader;
 pub mod logging;
 pub mod metrics;
+pub mod newest;
 pub mod preview;
 pub mod references;
 pub mod secrets;

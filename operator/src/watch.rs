@@ -173,8 +173,9 @@ fn tell<K: Controlled>(context: &Context, before: Option<&K>, after: Option<&K>)
         return;
     };
     let key = Key::of(object);
-    if after.is_none() {
-        context.forget::<K>(&key);
+    match after {
+        Some(object) => context.caught_up(object),
+        None => context.forget::<K>(&key),
     }
     if context.owns(object) {
         let referents = after.map(|object| object.references(&context.args));

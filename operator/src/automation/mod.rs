@@ -11,9 +11,10 @@ use flux_api::names::{self, reason};
 use flux_api::{GitRepository, ImageUpdateAutomation, ImageUpdateAutomationStatus, Time};
 use flux_git::{GitError, Pushed, Reference};
 use flux_image::update::Scope;
+use kube_runtime::reflector::Store;
 
 use crate::conclusion::Verdict;
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
@@ -34,6 +35,10 @@ impl Controlled for ImageUpdateAutomation {
     const CONTROLLER: ControllerName = ControllerName::ImageAutomation;
     const MANAGER: &'static str = names::IMAGE_AUTOMATION_FIELD_MANAGER;
     const WAITS_FOR_SERVERS: bool = true;
+
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.image_update_automations
+    }
 
     fn suspended(&self) -> bool {
         self.spec.suspend

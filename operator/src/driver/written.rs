@@ -4,6 +4,8 @@
 //! the API server is asked for the metadata only, which also tell whether the spec is still the one that
 //! the run was over.
 
+use std::sync::Arc;
+
 use flux_api::{Lean, LeanMetadata};
 use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::core::request::Request;
@@ -62,13 +64,13 @@ pub(super) async fn conclude<K: Controlled>(
         written => written?,
     };
     if let Some(object) = written.object(stored, status) {
-        context.remember(object);
+        context.remember(Arc::new(object));
         return Ok(());
     }
     // Somebody changed it while the run was under way. What the run has to tell stays true without it.
     let name = stored.name_any();
     match api.get_opt(&name).await {
-        Ok(Some(Lean(object))) => context.remember(object),
+        Ok(Some(Lean(object))) => context.remember(Arc::new(object)),
         Ok(None) => {}
         Err(error) => tracing::warn!(kind = K::KIND, name, %error, "cannot read what was changed"),
     }
@@ -91,7 +93,7 @@ pub(crate) async fn write_status<K: Controlled>(
         .await
     {
         Ok(Lean(object)) => {
-            context.remember(object);
+            context.remember(Arc::new(object));
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

@@ -10,11 +10,11 @@ use flux_api::{
 use flux_image::policy::{PolicyError, Selector};
 use flux_registry::Reference;
 use kube::ResourceExt;
-use kube_runtime::reflector::ObjectRef;
+use kube_runtime::reflector::{ObjectRef, Store};
 
 use crate::access;
 use crate::conclusion::{Retry, Verdict};
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
@@ -32,6 +32,10 @@ impl Controlled for ImagePolicy {
     const WAITS_FOR_SERVERS: bool = true;
 
     const READERS: &'static [ControllerName] = &[ControllerName::ImageAutomation];
+
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.image_policies
+    }
 
     fn suspended(&self) -> bool {
         self.spec.suspend

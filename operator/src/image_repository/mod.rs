@@ -8,10 +8,11 @@ use flux_api::{ImageRepository, ImageRepositoryStatus, ScanResult, Time, conditi
 use flux_lang::goregex::GoRegex;
 use flux_registry::{Reference, Tags};
 use kube::ResourceExt;
+use kube_runtime::reflector::Store;
 
 use crate::args::Args;
 use crate::conclusion::Verdict;
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::events::Event;
@@ -35,6 +36,10 @@ impl Controlled for ImageRepository {
     const CONTROLLER: ControllerName = ControllerName::ImageReflector;
     const MANAGER: &'static str = names::IMAGE_REFLECTOR_FIELD_MANAGER;
     const WAITS_FOR_SERVERS: bool = true;
+
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.image_repositories
+    }
 
     fn suspended(&self) -> bool {
         self.spec.suspend

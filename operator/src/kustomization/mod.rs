@@ -12,11 +12,11 @@ use flux_api::kustomize::SubstituteKind;
 use flux_api::names;
 use flux_api::{Kustomization, KustomizationStatus, go_string};
 use kube::ResourceExt;
-use kube_runtime::reflector::ObjectRef;
+use kube_runtime::reflector::{ObjectRef, Store};
 
 use crate::args::Args;
 use crate::conclusion::Verdict;
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
@@ -54,6 +54,10 @@ impl Controlled for Kustomization {
     const CONTROLLER: ControllerName = ControllerName::Kustomize;
     const MANAGER: &'static str = names::KUSTOMIZATION_STATUS_FIELD_MANAGER;
     const TELLS_FAILURES: bool = true;
+
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.kustomizations
+    }
 
     fn suspended(&self) -> bool {
         self.spec.suspend

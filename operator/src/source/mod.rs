@@ -11,9 +11,10 @@ use flux_api::names;
 use flux_api::{GitRepository, conditions};
 use flux_git::{GitError, Reference, Remote};
 use kube::ResourceExt;
+use kube_runtime::reflector::Store;
 
 use crate::conclusion::{Retry, Verdict};
-use crate::context::Context;
+use crate::context::{Context, Stores};
 use crate::controllers::ControllerName;
 use crate::driver::{Controlled, Finalized, Pass};
 use crate::key::Key;
@@ -55,6 +56,10 @@ impl Controlled for GitRepository {
 
     const READERS: &'static [ControllerName] =
         &[ControllerName::Kustomize, ControllerName::ImageAutomation];
+
+    fn cache(stores: &Stores) -> &Store<Self> {
+        &stores.git_repositories
+    }
 
     fn suspended(&self) -> bool {
         self.spec.suspend
