@@ -22,8 +22,10 @@ fn main() -> ExitCode {
     flux_sync_operator::logging::init(&args);
     // A container that was out of memory left them, maybe with decrypted files.
     flux_build::remove_leftovers();
+    // One worker: runs wait for servers most of the time, and waking another thread for an answer costs
+    // more than what is to be done with it. Builds, Git and disks have threads of their own.
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .max_blocking_threads(THREADS)
         .enable_all()
         .build()

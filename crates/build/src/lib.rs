@@ -15,6 +15,7 @@
 //!
 //! Ownership labels, ordering for the apply and everything else about a cluster is not here.
 
+mod aside;
 mod backrefs;
 mod decryption;
 mod dialect;
@@ -57,7 +58,11 @@ pub use redaction::Redaction;
 pub use sops::{Keys, SopsError};
 pub use substitute::{Unsubstituted, Variables};
 
+use aside::aside;
 use native::Native;
+
+/// The bytes of a source that is built on the spot: a few milliseconds' work.
+const SMALL: usize = 32 << 10;
 
 /// A source: contents by path, relative to its root, separated by `/`.
 pub type Files = BTreeMap<String, Bytes>;
@@ -122,8 +127,8 @@ impl Default for BuildOptions {
 /// Builds the directory `path` of a source (its root when empty) as the spec of a Kustomization
 /// says. `namespace` is the Kustomization's own.
 ///
-/// Objects come in the order that `kustomize` gives them. The in-process build is computation on
-/// the calling task; a caller with large sources moves it to a thread of its own.
+/// Objects come in the order that `kustomize` gives them. On a runtime of several threads, other tasks go
+/// on elsewhere while this computes.
 ///
 /// # Errors
 /// [`BuildError`]; the source is never changed and nothing stays behind, unless the process is killed:
@@ -136,18 +141,40 @@ pub async fn build(
     options: &BuildOptions,
 ) -> Result<Vec<Object>, BuildError> {
     let directory = paths::directory(files, path)?;
-    let why = if let Some(field) = overlay::first_field(spec) {
-        format!("spec.{field} is set")
-    } else {
-        let namespace = spec.target_namespace.as_deref();
-        match native::build(files, &directory, namespace, &options.decryption)? {
-            Native::Objects(objects) => return finish(objects, files, spec, options),
-            Native::Program(why) => why,
-        }
+    let compute = || in_process(files, &directory, spec, options);
+    let built = match is_small(files) {
+        true => compute(),
+        false => aside(compute).await,
+    };
+    let why = match built? {
+        Native::Objects(objects) => return Ok(objects),
+        Native::Program(why) => why,
     };
     debug!(namespace, path = %directory, %why, "building with kustomize");
     let objects = program::build(files, &directory, spec, options, &why).await?;
-    finish(objects, files, spec, options)
+    aside(|| finish(objects, files, spec, options)).await
+}
+
+/// Whether building a source is not worth the change of thread.
+fn is_small(files: &Files) -> bool {
+    files.values().map(Bytes::len).sum::<usize>() <= SMALL
+}
+
+/// The whole build, if the program is not needed.
+fn in_process(
+    files: &Files,
+    directory: &str,
+    spec: &KustomizationSpec,
+    options: &BuildOptions,
+) -> Result<Native, BuildError> {
+    if let Some(field) = overlay::first_field(spec) {
+        return Ok(Native::Program(format!("spec.{field} is set")));
+    }
+    let namespace = spec.target_namespace.as_deref();
+    match native::build(files, directory, namespace, &options.decryption)? {
+        Native::Objects(objects) => finish(objects, files, spec, options).map(Native::Objects),
+        program => Ok(program),
+    }
 }
 
 /// The steps after the build proper.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
+use crate::aside::aside;
 use crate::decryption::{Decryption, MASK, Role};
 use crate::folder::Folder;
 use crate::kustomization::{self, Kustomization, NAMES};
@@ -46,15 +47,23 @@ pub(crate) async fn build(
         why: why.to_owned(),
         problem: "it is not in PATH".to_owned(),
     })?;
-    let mut root = root_kustomization(files, directory)?;
-    overlay::apply(&mut root, spec, files, directory)?;
-    let keep_origin = ask_for_origin(&mut root.fields);
-    let needed = inputs(files, directory, &root, options.remote_bases)?;
+    let prepare = || {
+        let mut root = root_kustomization(files, directory)?;
+        overlay::apply(&mut root, spec, files, directory)?;
+        let keep_origin = ask_for_origin(&mut root.fields);
+        let needed = inputs(files, directory, &root, options.remote_bases)?;
+        Ok::<_, BuildError>((root, keep_origin, needed))
+    };
+    let (root, keep_origin, needed) = aside(prepare).await?;
 
     let share = memory::next().await;
     let folder = Folder::new(&std::env::temp_dir()).map_err(BuildError::Copy)?;
-    let copies = copies(files, directory, &root, &needed, &options.decryption)?;
-    let decrypted = decrypted(files, &copies);
+    let decrypt = || {
+        let copies = copies(files, directory, &root, &needed, &options.decryption)?;
+        let decrypted = decrypted(files, &copies);
+        Ok::<_, BuildError>((copies, decrypted))
+    };
+    let (copies, decrypted) = aside(decrypt).await?;
     let place = folder.path().to_owned();
     tokio::task::spawn_blocking(move || write(&place, copies))
         .await
@@ -80,7 +89,7 @@ pub(crate) async fn build(
     let text = String::from_utf8(output).map_err(|_| BuildError::Kustomize {
         message: "its output is not UTF-8".to_owned(),
     })?;
-    objects(&text, directory, keep_origin)
+    aside(|| objects(&text, directory, keep_origin)).await
 }
 
 /// The kustomization file to build: the directory's own, or one that lists what is in it.
