@@ -11,6 +11,7 @@ use flux_tests::{
     env::Binaries,
     image::{
         Compression, Image, digest,
+        elf::Linkage,
         product::{self, HOST_AUTHORITIES, Parts},
     },
     release::{Programs, sbom},
@@ -93,6 +94,30 @@ fn run_inside(root: &Path, program: &str, argument: &str) -> String {
         .unwrap();
     assert!(output.status.success(), "{program}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whatever is installed where they were built: people run the plugin on machines of all kinds.
+#[test]
+fn programs_load_the_c_library_and_its_companions_alone() {
+    let binaries = Binaries::build().unwrap();
+    for program in [&binaries.operator, &binaries.webhook, &binaries.plugin] {
+        let linkage = Linkage::parse(&fs::read(program).unwrap()).unwrap();
+        for library in linkage.needed {
+            let (name, _) = library.split_once(".so").unwrap();
+            let companions = [
+                "libc",
+                "libm",
+                "libgcc_s",
+                "ld-linux-x86-64",
+                "ld-linux-aarch64",
+            ];
+            assert!(
+                companions.contains(&name),
+                "{} needs {library}",
+                program.display()
+            );
+        }
+    }
 }
 
 #[test]
