@@ -14,7 +14,7 @@ pub(crate) enum Fault {
     Cut(usize),
     /// From there on they are noise.
     Noise(usize),
-    /// So many bytes from there on are others; what follows is right.
+    /// So many bytes of the pack are others, there or just after; what follows is right.
     Flip(usize, usize),
 }
 
@@ -88,6 +88,9 @@ async fn serve(client: TcpStream, server: u16, fault: Fault, count: &AtomicUsize
                 }
             }
             Fault::Flip(at, length) => {
+                // The server tells of its progress in between, in ASCII; that bears anything.
+                let data = answer.iter().skip(at).position(|byte| !byte.is_ascii());
+                let at = at + data.unwrap_or_default();
                 for byte in answer.iter_mut().skip(at).take(length) {
                     *byte = !*byte;
                 }
